@@ -1,0 +1,163 @@
+//! Receipts: what a worker signs about every answer.
+
+use crate::{AccountId, H256, ModelId, energy::Energy, merkle};
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::sr25519;
+use sp_crypto_hashing::blake2_256;
+
+/// Sampling parameters in integers, so that a receipt holds exactly what was used (docs/numerics.md, "Sampler").
+#[derive(
+	Clone,
+	Copy,
+	Debug,
+	Default,
+	PartialEq,
+	Eq,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+	Serialize,
+	Deserialize,
+)]
+pub struct Sampling {
+	/// Temperature in millionths; 0 is greedy.
+	pub temperature_micro: u32,
+	/// Nucleus probability in millionths; 1_000_000 (or 0) is off.
+	pub top_p_micro: u32,
+	/// Least probability relative to the best token, in millionths; 0 is off.
+	pub min_p_micro: u32,
+	/// How many of the best tokens stay candidates; 0 is all.
+	pub top_k: u32,
+	/// Key of the counter-based generator.
+	pub seed: u64,
+}
+
+/// Times of a request, in milliseconds since the Unix epoch, by the worker's clock.
+#[derive(
+	Clone,
+	Copy,
+	Debug,
+	Default,
+	PartialEq,
+	Eq,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+	Serialize,
+	Deserialize,
+)]
+pub struct Times {
+	/// When execution began.
+	pub started_ms: u64,
+	/// When the last token was chosen.
+	pub finished_ms: u64,
+}
+
+/// A worker's statement about one answer.
+#[derive(
+	Clone,
+	Debug,
+	PartialEq,
+	Eq,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+	Serialize,
+	Deserialize,
+)]
+pub struct Receipt {
+	/// Version of the numeric specification.
+	pub spec: u32,
+	/// The model that answered.
+	pub model: ModelId,
+	/// Who answered, and whose bond stands behind it.
+	pub worker: AccountId,
+	/// `blake2b-256(salt || SCALE(prompt tokens))`: binds the prompt without showing it.
+	pub request: H256,
+	/// `blake2b-256(SCALE(output tokens))`.
+	pub output: H256,
+	/// Root over the hidden-state hashes (docs/numerics.md, "Trace").
+	pub trace_root: H256,
+	/// Prompt length in tokens.
+	pub prompt_tokens: u32,
+	/// Answer length in tokens.
+	pub output_tokens: u32,
+	/// How tokens were chosen.
+	pub sampling: Sampling,
+	/// Multiply-accumulates of the answer, from the model's shape and the token counts.
+	pub operations: u64,
+	/// Version of the worker's consent contract in force, 0 off the chain.
+	pub consent_version: u32,
+	/// Energy of the answer and how it was known.
+	pub energy: Energy,
+	/// When.
+	pub times: Times,
+}
+
+/// A receipt with its worker's sr25519 signature over `SIGNING_CONTEXT || SCALE(receipt)`.
+#[derive(
+	Clone,
+	Debug,
+	PartialEq,
+	Eq,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+	Serialize,
+	Deserialize,
+)]
+pub struct SignedReceipt {
+	/// What is signed.
+	pub receipt: Receipt,
+	/// The worker's signature.
+	pub signature: sr25519::Signature,
+}
+
+/// Prefix of every signed receipt, so that a signature can't be replayed as an extrinsic or another message.
+pub const SIGNING_CONTEXT: &[u8] = b"aria-receipt-v1";
+
+/// Hash that stands for a prompt in a receipt.
+pub fn request_hash(salt: &H256, prompt: &[u32]) -> H256 {
+	let mut bytes = Vec::with_capacity(36 + 4 * prompt.len());
+	bytes.extend_from_slice(salt.as_bytes());
+	prompt.encode_to(&mut bytes);
+	H256(blake2_256(&bytes))
+}
+
+/// Hash that stands for an answer's tokens in a receipt.
+pub fn output_hash(tokens: &[u32]) -> H256 {
+	H256(blake2_256(&tokens.encode()))
+}
+
+impl Receipt {
+	/// The bytes that a worker signs.
+	pub fn signing_payload(&self) -> Vec<u8> {
+		let mut bytes = SIGNING_CONTEXT.to_vec();
+		self.encode_to(&mut bytes);
+		bytes
+	}
+}
+
+impl SignedReceipt {
+	/// Hash of this receipt as a leaf of a batch; also the identifier of its record on the chain.
+	pub fn leaf(&self) -> H256 {
+		merkle::leaf_hash(&self.encode())
+	}
+
+	/// Whether the signature is the worker's.
+	pub fn verify_signature(&self) -> bool {
+		let key = sr25519::Public::from_raw(*self.receipt.worker.as_ref());
+		sp_io::crypto::sr25519_verify(&self.signature, &self.receipt.signing_payload(), &key)
+	}
+}
