@@ -81,7 +81,7 @@ def test_any_one_changed_field_should_be_rejected_by_name(answer, tmp_path):
     assert len(set(messages.values())) >= 3, messages
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"receipt": 1}', "\x00" * 64])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"receipt": 1}', "\x00\x00"])
 def test_malformed_file_should_be_a_clear_error(text, tmp_path):
     path = tmp_path / "receipt.json"
     path.write_text(text)
