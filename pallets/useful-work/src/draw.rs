@@ -83,25 +83,35 @@ impl<T: Config> Pallet<T> {
 		Some(Stream::new(BlakeTwo256::hash_of(&seed)))
 	}
 
-	/// Draws from a pending batch. Without fresh randomness or a verifier it is tried again later, and given up after
-	/// `MaxDrawRetries`.
+	/// Draws from a pending batch.
 	pub(crate) fn do_draw(id: BatchId, now: u32) -> DispatchResult {
-		let mut batch = Batches::<T>::get(id).ok_or(Error::<T>::UnknownBatch)?;
+		let batch = Batches::<T>::get(id).ok_or(Error::<T>::UnknownBatch)?;
+		let stream = Self::stream_for((b"aria/draw", id), batch.committed_at);
+		Self::draw_from(id, batch, stream, now)
+	}
+
+	/// Draws from a pending batch with this randomness. Without any, or without a verifier, it is tried again later,
+	/// and given up after `MaxDrawRetries`.
+	pub(crate) fn draw_from(
+		id: BatchId,
+		mut batch: BatchOf<T>,
+		stream: Option<Stream>,
+		now: u32,
+	) -> DispatchResult {
 		let BatchState::Pending { reserved, retries } = batch.state else {
 			return Ok(());
 		};
-		let picks =
-			Self::stream_for((b"aria/draw", id), batch.committed_at).and_then(|mut stream| {
-				let draws = Self::draws_of(batch.count, &mut stream);
-				stream
-					.sample(draws, batch.count)
-					.into_iter()
-					.map(|leaf| {
-						let verifier = Self::pick_verifier(&mut stream, &[&batch.worker])?;
-						Some((leaf, verifier))
-					})
-					.collect::<Option<Vec<_>>>()
-			});
+		let picks = stream.and_then(|mut stream| {
+			let draws = Self::draws_of(batch.count, &mut stream);
+			stream
+				.sample(draws, batch.count)
+				.into_iter()
+				.map(|leaf| {
+					let verifier = Self::pick_verifier(&mut stream, &[&batch.worker])?;
+					Some((leaf, verifier))
+				})
+				.collect::<Option<Vec<_>>>()
+		});
 
 		let Some(picks) = picks else {
 			if retries < T::MaxDrawRetries::get() {

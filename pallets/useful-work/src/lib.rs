@@ -79,6 +79,7 @@ pub mod weights;
 pub const LOG_TARGET: &str = "runtime::useful-work";
 
 #[frame_support::pallet]
+#[expect(clippy::expect_used, reason = "in code that the macro generates")]
 pub mod pallet {
 	use super::*;
 	use alloc::boxed::Box;

@@ -79,7 +79,7 @@ parameter_types! {
 }
 
 /// As BABE: the parent block's, mixed with the subject.
-pub(crate) struct MockRandomness;
+pub struct MockRandomness;
 impl frame_support::traits::Randomness<Option<H256>, u64> for MockRandomness {
 	fn random(subject: &[u8]) -> (Option<H256>, u64) {
 		let parent = System::block_number().saturating_sub(RandomnessAge::get());
@@ -88,7 +88,7 @@ impl frame_support::traits::Randomness<Option<H256>, u64> for MockRandomness {
 	}
 }
 
-pub(crate) struct MockConsent;
+pub struct MockConsent;
 impl ConsentCheck for MockConsent {
 	fn ensure_permitted(_: &AccountId, task: TaskKind) -> Result<u32, DispatchError> {
 		assert_eq!(task, TaskKind::TextGen);
@@ -98,7 +98,7 @@ impl ConsentCheck for MockConsent {
 	fn grant_for_benchmark(_: &AccountId) {}
 }
 
-pub(crate) struct MockLedger;
+pub struct MockLedger;
 impl ProvenanceLedger for MockLedger {
 	fn operations(model: &ModelId) -> Option<OperationCount> {
 		(*model == MODEL).then_some(COST)
@@ -120,14 +120,14 @@ impl ProvenanceLedger for MockLedger {
 	fn register_for_benchmark(_: ModelId, _: OperationCount) {}
 }
 
-pub(crate) struct RecordSettlements;
+pub struct RecordSettlements;
 impl OnSettled for RecordSettlements {
 	fn on_settled(settlement: &Settlement) {
 		Settlements::mutate(|all| all.push(settlement.clone()));
 	}
 }
 
-pub(crate) struct CountSlashed;
+pub struct CountSlashed;
 impl frame_support::traits::OnUnbalanced<CreditOf<Test>> for CountSlashed {
 	fn on_nonzero_unbalanced(credit: CreditOf<Test>) {
 		use frame_support::traits::Imbalance;
@@ -204,6 +204,16 @@ pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
 		sp_keystore::testing::MemoryKeystore::new(),
 	));
 	ext.execute_with(|| {
+		// Tests that share a thread share these.
+		SampleRate::set(Perbill::one());
+		ServiceWeight::set(Weight::MAX);
+		ConsentVersion::set(Ok(7));
+		RandomnessAvailable::set(true);
+		RandomnessAge::set(1);
+		Records::set(BTreeMap::new());
+		InsertResult::set(Ok(()));
+		Settlements::set(Vec::new());
+		Slashed::set(0);
 		System::set_block_number(1);
 		for seed in 1..=9 {
 			Balances::set_balance(&account(seed), FUNDS);

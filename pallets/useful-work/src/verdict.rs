@@ -107,21 +107,29 @@ impl<T: Config> Pallet<T> {
 		Self::settle(id, draw, DrawStatus::Rejected(fault), now)
 	}
 
-	/// A silent verifier is slashed and replaced; without another one, or after `MaxReassignments`, the draw ends
-	/// unresolved.
+	/// A verifier that gave no verdict in time is slashed and replaced.
 	pub(crate) fn expire_verdict(id: DrawId, now: u32) -> DispatchResult {
-		let Some(mut draw) = Self::overdue(id, DrawStatus::Opened, now) else {
+		let Some(draw) = Self::overdue(id, DrawStatus::Opened, now) else {
 			return Ok(());
 		};
+		// The receipt is fixed since the commitment, so the randomness may be of any block.
+		let stream = Self::stream_for((b"aria/reassign", id, draw.reassignments), 0);
+		Self::replace_verifier(id, draw, stream, now)
+	}
+
+	/// Slashes the silent verifier and assigns another one with this randomness; without another one, or after
+	/// `MaxReassignments`, the draw ends unresolved.
+	pub(crate) fn replace_verifier(
+		id: DrawId,
+		mut draw: Draw,
+		stream: Option<draw::Stream>,
+		now: u32,
+	) -> DispatchResult {
 		let silent = draw.verifier.clone();
 		Self::slash(&silent, T::VerifierSlash::get(), None, None)?;
-		let next = if draw.reassignments < T::MaxReassignments::get() {
-			// Whatever the randomness, the receipt is fixed since the commitment: any block will do.
-			Self::stream_for((b"aria/reassign", id, draw.reassignments), 0)
-				.and_then(|mut s| Self::pick_verifier(&mut s, &[&draw.worker, &silent]))
-		} else {
-			None
-		};
+		let next = stream
+			.filter(|_| draw.reassignments < T::MaxReassignments::get())
+			.and_then(|mut stream| Self::pick_verifier(&mut stream, &[&draw.worker, &silent]));
 		let Some(next) = next else {
 			return Self::settle(id, draw, DrawStatus::Unresolved, now);
 		};
