@@ -1,1 +1,5 @@
+//! ARIA's inference worker: the engine, the model formats, receipts, and the services around them.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
+
+pub mod engine;

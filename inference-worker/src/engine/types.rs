@@ -1,0 +1,180 @@
+//! Public types of the engine: what goes in, what comes out.
+
+use aria_primitives::{H256, receipt::Sampling, work::Fault};
+use serde::{Deserialize, Serialize};
+use std::sync::{
+	Arc,
+	atomic::{AtomicBool, Ordering},
+};
+
+/// A request to continue a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GenerateRequest {
+	/// Prompt tokens; an empty prompt becomes the model's BOS token.
+	pub prompt: Vec<u32>,
+	/// Most output tokens; clamped to what the context leaves.
+	pub max_tokens: u32,
+	/// How tokens are chosen.
+	pub sampling: Sampling,
+	/// Texts that end the answer; none of them is part of the text.
+	pub stop: Vec<String>,
+	/// How many of the best tokens to report at each position; at most [`MAX_TOP_LOGPROBS`].
+	pub top_logprobs: u8,
+}
+
+/// Most alternatives reported per token.
+pub const MAX_TOP_LOGPROBS: u8 = 20;
+/// Most stop texts in a request.
+pub const MAX_STOP_TEXTS: usize = 16;
+/// Longest stop text, bytes.
+pub const MAX_STOP_LEN: usize = 1024;
+
+/// Something that happened while an answer was generated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+	/// A token was chosen.
+	Token(TokenEvent),
+	/// The answer is complete; the last event.
+	Done(Box<Generation>),
+	/// The answer failed; the last event.
+	Error(EngineError),
+}
+
+/// A chosen token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenEvent {
+	/// The token.
+	pub id: u32,
+	/// Text that became certain with this token: empty while a character or a possible stop text is incomplete.
+	pub text: String,
+	/// Natural logarithm of the token's probability before temperature.
+	pub logprob: f32,
+	/// The best tokens at this position with their log probabilities, best first.
+	pub top: Vec<(u32, f32)>,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+	/// The model ended its turn, or a stop text appeared.
+	Stop,
+	/// `max_tokens` or the context was reached.
+	Length,
+	/// The requester went away.
+	Cancelled,
+}
+
+/// How long the parts of an answer took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+	/// Milliseconds since the Unix epoch when execution began.
+	pub started_ms: u64,
+	/// Milliseconds since the Unix epoch when the last token was chosen.
+	pub finished_ms: u64,
+	/// Seconds spent on the prompt.
+	pub prompt_seconds: f64,
+	/// Seconds spent on the answer.
+	pub decode_seconds: f64,
+}
+
+/// A complete answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generation {
+	/// The prompt as executed.
+	pub prompt: Vec<u32>,
+	/// Output tokens, including an end-of-turn token that ended the answer.
+	pub tokens: Vec<u32>,
+	/// Text of the answer, without end-of-turn tokens and cut before a stop text.
+	pub text: String,
+	/// Log probability of each output token.
+	pub logprobs: Vec<f32>,
+	/// Root over the hidden-state hashes.
+	pub trace_root: H256,
+	/// How tokens were chosen.
+	pub sampling: Sampling,
+	/// Multiply-accumulates, by the model's [`OperationCount`](aria_primitives::provenance::OperationCount).
+	pub operations: u64,
+	/// Energy of the answer and how it was known.
+	pub energy: aria_primitives::energy::Energy,
+	/// Why it ended.
+	pub finish: FinishReason,
+	/// How long it took.
+	pub timings: Timings,
+}
+
+/// What a verifier re-executes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecheckRequest {
+	/// Prompt tokens.
+	pub prompt: Vec<u32>,
+	/// Claimed output tokens.
+	pub output: Vec<u32>,
+	/// Claimed sampling.
+	pub sampling: Sampling,
+	/// Claimed trace root.
+	pub trace_root: H256,
+}
+
+/// What re-execution found: the log probability of each output token, or the first fault.
+pub type RecheckResult = Result<Vec<f32>, Fault>;
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+	/// All places in the queue are taken; try again later.
+	#[error("the engine's queue is full ({0} requests waiting)")]
+	QueueFull(usize),
+	/// The engine's thread has ended.
+	#[error("the engine has stopped")]
+	Stopped,
+	/// The request can never succeed.
+	#[error(transparent)]
+	Invalid(#[from] EngineError),
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+	/// The prompt leaves no room for an answer.
+	#[error("the prompt has {prompt} tokens, the model's context is {context}: shorten the prompt")]
+	ContextLengthExceeded {
+		/// Tokens of the prompt.
+		prompt: usize,
+		/// Positions of the context.
+		context: usize,
+	},
+	/// A token outside the vocabulary.
+	#[error("token {token} is outside the vocabulary of {vocab}")]
+	UnknownToken {
+		/// The token.
+		token: u32,
+		/// Size of the vocabulary.
+		vocab: usize,
+	},
+	/// A parameter out of its range.
+	#[error("{0}")]
+	InvalidParameter(&'static str),
+	/// The arithmetic produced NaN or infinity: the weights are damaged.
+	#[error("the model produced a number that is not finite; check the file with `aria-worker inspect`")]
+	NotFinite,
+	/// The engine's thread has ended.
+	#[error("the engine has stopped")]
+	Stopped,
+}
+
+/// Tells a running answer to end; checked between layers, so within a token.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+	/// Ends the answer.
+	pub fn cancel(&self) {
+		self.0.store(true, Ordering::Relaxed);
+	}
+
+	/// Whether the answer is to end.
+	pub fn is_cancelled(&self) -> bool {
+		self.0.load(Ordering::Relaxed)
+	}
+}
