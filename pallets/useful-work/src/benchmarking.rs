@@ -23,7 +23,7 @@ use frame_support::{
 	weights::Weight,
 };
 use frame_system::RawOrigin;
-use sp_runtime::{DispatchError, KeyTypeId};
+use sp_runtime::{DispatchError, DispatchResult, KeyTypeId};
 
 const KEY_TYPE: KeyTypeId = KeyTypeId(*b"bnch");
 const MODEL: ModelId = H256::repeat_byte(7);
@@ -116,7 +116,7 @@ fn commit<T: Config>(worker: &AccountId, leaves: &[H256]) -> BatchId {
 fn draw_now<T: Config>(batch: BatchId) {
 	for seed in 0..u64::MAX {
 		let stream = Stream::new(H256::from_low_u64_be(seed));
-		let drawn = with_storage_layer(|| {
+		let drawn: DispatchResult = with_storage_layer(|| {
 			let stored = Batches::<T>::get(batch).expect("committed; qed");
 			Pallet::<T>::draw_from(batch, stored, Some(stream), 1)?;
 			let draws = Batches::<T>::get(batch).map_or(0, |b| b.draws);
@@ -196,13 +196,14 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn top_up() {
+	fn top_up() -> Result<(), BenchmarkError> {
 		let caller = parties::<T>();
 		Pallet::<T>::slash(&caller, T::Bond::get() * 2u32.into(), None, None)?;
 		let amount = T::Bond::get();
 		#[extrinsic_call]
 		_(RawOrigin::Signed(caller.clone()), amount);
 		assert!(Workers::<T>::get(&caller).is_some_and(|party| party.bond >= amount));
+		Ok(())
 	}
 
 	#[benchmark]
@@ -282,7 +283,7 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn service_verdict_expiry() {
+	fn service_verdict_expiry() -> Result<(), BenchmarkError> {
 		let worker = parties::<T>();
 		let id = opened::<T>(&worker);
 		let draw = Draws::<T>::get(id).expect("opened; qed");
@@ -296,6 +297,7 @@ mod benchmarks {
 			Pallet::<T>::replace_verifier(id, draw, Some(stream), now)?;
 		}
 		assert!(Draws::<T>::get(id).is_some_and(|d| d.reassignments == 1));
+		Ok(())
 	}
 
 	impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);
