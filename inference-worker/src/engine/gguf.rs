@@ -1,0 +1,482 @@
+//! GGUF containers: metadata and tensor positions, every length checked against the file before it is used.
+//!
+//! Layout: ggml's `docs/gguf.md` (versions 2 and 3, little-endian). Pure functions over bytes; the loader maps the file.
+
+use std::collections::HashMap;
+
+/// Most metadata entries.
+const MAX_ENTRIES: u64 = 65_536;
+/// Most tensors.
+const MAX_TENSORS: u64 = 65_536;
+/// Longest metadata key or tensor name, bytes.
+const MAX_NAME: u64 = 1024;
+/// Longest metadata string, bytes.
+const MAX_STRING: u64 = 4 << 20;
+/// Most elements of a metadata array.
+const MAX_ARRAY: u64 = 4 << 20;
+/// Most elements of a tensor.
+const MAX_ELEMENTS: u64 = 1 << 40;
+
+/// Why a file is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GgufError {
+	/// Not this format at all.
+	#[error("not a GGUF file: it starts with {0:02x?}")]
+	Magic([u8; 4]),
+	/// Another version of the format.
+	#[error("GGUF version {0} is not supported (2 and 3 are); convert the file with a current converter")]
+	Version(u32),
+	/// The file ends early.
+	#[error("the file ends inside {what} at byte {at} of {len}: the download is incomplete")]
+	Truncated {
+		/// What was being read.
+		what: &'static str,
+		/// Where.
+		at: u64,
+		/// Length of the file.
+		len: u64,
+	},
+	/// A count or length beyond the limit.
+	#[error("{what} is {value}, the limit is {limit}: the file is damaged")]
+	Limit {
+		/// What is too large.
+		what: &'static str,
+		/// The value.
+		value: u64,
+		/// The limit.
+		limit: u64,
+	},
+	/// Text that is not UTF-8.
+	#[error("{0} is not UTF-8")]
+	Utf8(&'static str),
+	/// A metadata type that does not exist, or an array of arrays.
+	#[error("metadata {key:?} has the unknown type {kind}")]
+	ValueType {
+		/// The key.
+		key: String,
+		/// The type number.
+		kind: u32,
+	},
+	/// Two entries or tensors of one name.
+	#[error("{0:?} occurs twice")]
+	Duplicate(String),
+	/// An alignment that is not a power of two.
+	#[error("alignment {0} is not a power of two up to 65536")]
+	Alignment(u64),
+	/// A tensor stored in a way that is not supported.
+	#[error("tensor {name:?} is stored as {kind}: supported are F32, F16 and I2_S (bitnet.cpp: `llama-quantize … I2_S`)")]
+	TensorType {
+		/// The tensor.
+		name: String,
+		/// Name of the type.
+		kind: String,
+	},
+	/// Dimensions that make no sense.
+	#[error("tensor {0:?} has unusable dimensions")]
+	Shape(String),
+	/// A tensor outside the file, misaligned or on top of another.
+	#[error("tensor {name:?} {problem}")]
+	Position {
+		/// The tensor.
+		name: String,
+		/// What is wrong.
+		problem: &'static str,
+	},
+}
+
+/// A metadata value; numbers are widened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+	/// Any integer.
+	Int(i128),
+	/// Any float.
+	Float(f64),
+	/// A truth value.
+	Bool(bool),
+	/// Text.
+	String(String),
+	/// Texts.
+	Strings(Vec<String>),
+	/// Numbers that are whole.
+	Ints(Vec<i64>),
+	/// Floats.
+	Floats(Vec<f32>),
+	/// Truth values.
+	Bools(Vec<bool>),
+}
+
+/// How a tensor is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TensorType {
+	/// binary32.
+	F32,
+	/// binary16.
+	F16,
+	/// Ternary codes of bitnet.cpp, 128 to 32 bytes, and one scale.
+	I2S,
+}
+
+impl TensorType {
+	fn bytes(self, elements: u64) -> Option<u64> {
+		match self {
+			Self::F32 => elements.checked_mul(4),
+			Self::F16 => elements.checked_mul(2),
+			Self::I2S => (elements % 128 == 0).then_some(elements / 4 + 32),
+		}
+	}
+}
+
+impl std::fmt::Display for TensorType {
+	fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+		f.write_str(match self {
+			Self::F32 => "F32",
+			Self::F16 => "F16",
+			Self::I2S => "I2_S",
+		})
+	}
+}
+
+/// A tensor's description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+	/// Its name.
+	pub name: String,
+	/// Dimensions, fastest first: a matrix is `[columns, rows]`.
+	pub dims: Vec<u64>,
+	/// How it is stored.
+	pub kind: TensorType,
+	/// Where it starts in the file, bytes.
+	pub start: u64,
+	/// Its length, bytes.
+	pub len: u64,
+}
+
+/// A parsed container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gguf {
+	/// Metadata by key.
+	pub metadata: HashMap<String, Value>,
+	/// Tensors by name.
+	pub tensors: HashMap<String, TensorInfo>,
+}
+
+struct Reader<'a> {
+	bytes: &'a [u8],
+	at: usize,
+}
+
+impl<'a> Reader<'a> {
+	fn take(&mut self, len: u64, what: &'static str) -> Result<&'a [u8], GgufError> {
+		let error = GgufError::Truncated {
+			what,
+			at: self.at as u64,
+			len: self.bytes.len() as u64,
+		};
+		let end = usize::try_from(len)
+			.ok()
+			.and_then(|len| self.at.checked_add(len));
+		let slice = end.and_then(|end| self.bytes.get(self.at..end));
+		let slice = slice.ok_or(error)?;
+		self.at += slice.len();
+		Ok(slice)
+	}
+
+	fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], GgufError> {
+		let mut out = [0; N];
+		out.copy_from_slice(self.take(N as u64, what)?);
+		Ok(out)
+	}
+
+	fn u32(&mut self, what: &'static str) -> Result<u32, GgufError> {
+		Ok(u32::from_le_bytes(self.array(what)?))
+	}
+
+	fn u64(&mut self, what: &'static str) -> Result<u64, GgufError> {
+		Ok(u64::from_le_bytes(self.array(what)?))
+	}
+
+	fn count(&mut self, what: &'static str, limit: u64) -> Result<u64, GgufError> {
+		let value = self.u64(what)?;
+		if value > limit {
+			return Err(GgufError::Limit { what, value, limit });
+		}
+		Ok(value)
+	}
+
+	fn text(&mut self, what: &'static str, limit: u64) -> Result<String, GgufError> {
+		let len = self.count(what, limit)?;
+		let bytes = self.take(len, what)?;
+		let text = std::str::from_utf8(bytes).map_err(|_| GgufError::Utf8(what))?;
+		Ok(text.to_owned())
+	}
+
+	fn int(&mut self, kind: u32) -> Result<Option<i128>, GgufError> {
+		const WHAT: &str = "a metadata number";
+		Ok(Some(match kind {
+			0 => u8::from_le_bytes(self.array(WHAT)?).into(),
+			1 => i8::from_le_bytes(self.array(WHAT)?).into(),
+			2 => u16::from_le_bytes(self.array(WHAT)?).into(),
+			3 => i16::from_le_bytes(self.array(WHAT)?).into(),
+			4 => self.u32(WHAT)?.into(),
+			5 => i32::from_le_bytes(self.array(WHAT)?).into(),
+			10 => self.u64(WHAT)?.into(),
+			11 => i64::from_le_bytes(self.array(WHAT)?).into(),
+			_ => return Ok(None),
+		}))
+	}
+
+	fn float(&mut self, kind: u32) -> Result<Option<f64>, GgufError> {
+		Ok(match kind {
+			6 => Some(f32::from_le_bytes(self.array("a metadata number")?).into()),
+			12 => Some(f64::from_le_bytes(self.array("a metadata number")?)),
+			_ => None,
+		})
+	}
+
+	fn value(&mut self, key: &str, kind: u32) -> Result<Value, GgufError> {
+		if let Some(int) = self.int(kind)? {
+			return Ok(Value::Int(int));
+		}
+		if let Some(float) = self.float(kind)? {
+			return Ok(Value::Float(float));
+		}
+		let unknown = |kind| GgufError::ValueType {
+			key: key.to_owned(),
+			kind,
+		};
+		match kind {
+			7 => Ok(Value::Bool(self.array::<1>("a metadata flag")?[0] != 0)),
+			8 => Ok(Value::String(self.text("a metadata text", MAX_STRING)?)),
+			9 => {
+				let inner = self.u32("an array's type")?;
+				let count = self.count("an array's length", MAX_ARRAY)?;
+				// Every element takes at least a byte (a text eight), so a lying count can't reserve more than the file.
+				let width = if inner == 8 { 8 } else { 1 };
+				let rest = (self.bytes.len() - self.at) as u64;
+				if count * width > rest {
+					return Err(GgufError::Truncated {
+						what: "a metadata array",
+						at: self.at as u64,
+						len: self.bytes.len() as u64,
+					});
+				}
+				match inner {
+					0..=5 | 10 | 11 => (0..count)
+						.map(|_| {
+							let int = self.int(inner)?.unwrap_or_default();
+							i64::try_from(int).map_err(|_| unknown(inner))
+						})
+						.collect::<Result<_, _>>()
+						.map(Value::Ints),
+					6 | 12 => (0..count)
+						.map(|_| Ok(self.float(inner)?.unwrap_or_default() as f32))
+						.collect::<Result<_, _>>()
+						.map(Value::Floats),
+					7 => (0..count)
+						.map(|_| Ok(self.array::<1>("a metadata flag")?[0] != 0))
+						.collect::<Result<_, _>>()
+						.map(Value::Bools),
+					8 => (0..count)
+						.map(|_| self.text("a metadata text", MAX_STRING))
+						.collect::<Result<_, _>>()
+						.map(Value::Strings),
+					_ => Err(unknown(inner)),
+				}
+			},
+			_ => Err(unknown(kind)),
+		}
+	}
+}
+
+fn tensor_type(name: &str, id: u32) -> Result<TensorType, GgufError> {
+	let unsupported = |kind: &str| {
+		Err(GgufError::TensorType {
+			name: name.to_owned(),
+			kind: kind.to_owned(),
+		})
+	};
+	match id {
+		0 => Ok(TensorType::F32),
+		1 => Ok(TensorType::F16),
+		36 => Ok(TensorType::I2S),
+		2 => unsupported("Q4_0"),
+		8 => unsupported("Q8_0"),
+		14 => unsupported("Q6_K"),
+		30 => unsupported("BF16"),
+		34 => unsupported("TQ1_0"),
+		35 => unsupported("TQ2_0"),
+		37 => unsupported("I8_S"),
+		38 => unsupported("TL1 (tiles of one machine, not portable)"),
+		39 => unsupported("TL2 (tiles of one machine, not portable) or MXFP4"),
+		42 => unsupported("Q2_0"),
+		other => unsupported(&format!("type {other}")),
+	}
+}
+
+impl Gguf {
+	/// Parses the container in `bytes`, the whole file.
+	pub fn parse(bytes: &[u8]) -> Result<Self, GgufError> {
+		let mut reader = Reader { bytes, at: 0 };
+		let magic = reader.array::<4>("the header")?;
+		if &magic != b"GGUF" {
+			return Err(GgufError::Magic(magic));
+		}
+		let version = reader.u32("the header")?;
+		if !(2..=3).contains(&version) {
+			return Err(GgufError::Version(version));
+		}
+		let tensor_count = reader.count("the number of tensors", MAX_TENSORS)?;
+		let entry_count = reader.count("the number of metadata entries", MAX_ENTRIES)?;
+		let mut metadata = HashMap::new();
+		for _ in 0..entry_count {
+			let key = reader.text("a metadata key", MAX_NAME)?;
+			let kind = reader.u32("a metadata type")?;
+			let value = reader.value(&key, kind)?;
+			if metadata.insert(key.clone(), value).is_some() {
+				return Err(GgufError::Duplicate(key));
+			}
+		}
+		let alignment = match metadata.get("general.alignment") {
+			None => 32,
+			Some(Value::Int(value)) => u64::try_from(*value).unwrap_or(0),
+			Some(_) => 0,
+		};
+		if !alignment.is_power_of_two() || alignment > 65_536 {
+			return Err(GgufError::Alignment(alignment));
+		}
+		let mut infos = Vec::new();
+		for _ in 0..tensor_count {
+			infos.push(Self::tensor_info(&mut reader)?);
+		}
+		let data = (reader.at as u64).next_multiple_of(alignment);
+		Self::place(&mut infos, data, alignment, bytes.len() as u64)?;
+		let mut tensors = HashMap::new();
+		for info in infos {
+			let name = info.name.clone();
+			if tensors.insert(name.clone(), info).is_some() {
+				return Err(GgufError::Duplicate(name));
+			}
+		}
+		Ok(Self { metadata, tensors })
+	}
+
+	fn tensor_info(reader: &mut Reader<'_>) -> Result<TensorInfo, GgufError> {
+		let name = reader.text("a tensor's name", MAX_NAME)?;
+		let dim_count = reader.u32("a tensor's dimensions")?;
+		if !(1..=4).contains(&dim_count) {
+			return Err(GgufError::Shape(name));
+		}
+		let dims = (0..dim_count)
+			.map(|_| reader.u64("a tensor's dimensions"))
+			.collect::<Result<Vec<_>, _>>()?;
+		let id = reader.u32("a tensor's type")?;
+		let start = reader.u64("a tensor's offset")?;
+		let kind = tensor_type(&name, id)?;
+		let elements = dims
+			.iter()
+			.try_fold(1u64, |product, dim| product.checked_mul(*dim))
+			.filter(|product| (1..=MAX_ELEMENTS).contains(product));
+		let Some(len) = elements.and_then(|elements| kind.bytes(elements)) else {
+			return Err(GgufError::Shape(name));
+		};
+		Ok(TensorInfo {
+			name,
+			dims,
+			kind,
+			start,
+			len,
+		})
+	}
+
+	/// Turns offsets into positions in the file and checks them.
+	fn place(
+		infos: &mut [TensorInfo],
+		data: u64,
+		alignment: u64,
+		file_len: u64,
+	) -> Result<(), GgufError> {
+		let fail = |info: &TensorInfo, problem| {
+			Err(GgufError::Position {
+				name: info.name.clone(),
+				problem,
+			})
+		};
+		for info in infos.iter_mut() {
+			if info.start % alignment != 0 {
+				return fail(info, "is not aligned: the file is damaged");
+			}
+			let Some(start) = data.checked_add(info.start) else {
+				return fail(info, "lies outside the file: the file is damaged");
+			};
+			info.start = start;
+			if start.checked_add(info.len).is_none_or(|end| end > file_len) {
+				return fail(info, "reaches past the end of the file: the download is incomplete");
+			}
+		}
+		let mut order: Vec<&TensorInfo> = infos.iter().collect();
+		order.sort_by_key(|info| info.start);
+		for pair in order.windows(2) {
+			if let [before, after] = pair
+				&& before.start + before.len > after.start
+			{
+				return fail(after, "overlaps another tensor: the file is damaged");
+			}
+		}
+		Ok(())
+	}
+
+	/// Bytes of a tensor of this container in the same `bytes` that were parsed.
+	pub fn data<'a>(&self, bytes: &'a [u8], info: &TensorInfo) -> &'a [u8] {
+		let range = info.start as usize..(info.start + info.len) as usize;
+		bytes.get(range).unwrap_or_default()
+	}
+
+	/// A whole number that is not negative.
+	pub fn int(&self, key: &str) -> Option<u64> {
+		match self.metadata.get(key)? {
+			Value::Int(value) => u64::try_from(*value).ok(),
+			_ => None,
+		}
+	}
+
+	/// A number.
+	pub fn float(&self, key: &str) -> Option<f64> {
+		match self.metadata.get(key)? {
+			Value::Float(value) => Some(*value),
+			Value::Int(value) => Some(*value as f64),
+			_ => None,
+		}
+	}
+
+	/// A truth value.
+	pub fn bool(&self, key: &str) -> Option<bool> {
+		match self.metadata.get(key)? {
+			Value::Bool(value) => Some(*value),
+			_ => None,
+		}
+	}
+
+	/// A text.
+	pub fn text(&self, key: &str) -> Option<&str> {
+		match self.metadata.get(key)? {
+			Value::String(value) => Some(value),
+			_ => None,
+		}
+	}
+
+	/// A list of texts.
+	pub fn texts(&self, key: &str) -> Option<&[String]> {
+		match self.metadata.get(key)? {
+			Value::Strings(values) => Some(values),
+			_ => None,
+		}
+	}
+
+	/// A list of whole numbers.
+	pub fn ints(&self, key: &str) -> Option<&[i64]> {
+		match self.metadata.get(key)? {
+			Value::Ints(values) => Some(values),
+			_ => None,
+		}
+	}
+}

@@ -1,0 +1,100 @@
+//! Chat templates: messages to the one text that the model was trained on.
+
+use minijinja::{Environment, ErrorKind, Value};
+use serde::{Deserialize, Serialize};
+
+/// Longest template, bytes.
+const MAX_TEMPLATE: usize = 256 * 1024;
+/// Most template instructions run for one request.
+const FUEL: u64 = 10_000_000;
+
+/// Used when the file has none: role lines as in the training text of small models.
+const FALLBACK: &str = "{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}";
+
+/// Why messages can't become a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+	/// The file's template does not parse.
+	#[error("the model's chat template is damaged: {0}")]
+	Parse(String),
+	/// The template refuses these messages.
+	#[error("{0}")]
+	Refused(String),
+	/// The template failed.
+	#[error("the model's chat template failed: {0}")]
+	Render(String),
+}
+
+/// A message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+	/// `system`, `user` or `assistant`.
+	pub role: String,
+	/// The text.
+	pub content: String,
+}
+
+/// A parsed template.
+pub struct ChatTemplate {
+	environment: Environment<'static>,
+	source: Option<String>,
+	bos: String,
+	eos: String,
+}
+
+impl ChatTemplate {
+	/// Parses a template, or takes the fallback; `bos` and `eos` are the markup that templates may name.
+	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
+		if source.is_some_and(|source| source.len() > MAX_TEMPLATE) {
+			return Err(TemplateError::Parse("longer than 256 KiB".into()));
+		}
+		let mut environment = Environment::new();
+		environment.set_trim_blocks(true);
+		environment.set_lstrip_blocks(true);
+		environment.set_fuel(Some(FUEL));
+		environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+		environment.add_function(
+			"raise_exception",
+			|message: String| -> Result<Value, minijinja::Error> {
+				Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+			},
+		);
+		// No clock in here: templates that print the date get an empty one, so that prompts are reproducible.
+		environment.add_function("strftime_now", |_format: String| String::new());
+		environment
+			.add_template_owned("chat", source.unwrap_or(FALLBACK).to_owned())
+			.map_err(|error| TemplateError::Parse(error.to_string()))?;
+		Ok(Self {
+			environment,
+			source: source.map(str::to_owned),
+			bos: bos.to_owned(),
+			eos: eos.to_owned(),
+		})
+	}
+
+	/// The file's own template.
+	pub fn source(&self) -> Option<&str> {
+		self.source.as_deref()
+	}
+
+	/// The prompt of a conversation, ending where the assistant's answer begins. Encode it with special tokens parsed.
+	pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
+		let template = self
+			.environment
+			.get_template("chat")
+			.map_err(|error| TemplateError::Parse(error.to_string()))?;
+		template
+			.render(minijinja::context! {
+				messages => messages,
+				add_generation_prompt => true,
+				bos_token => self.bos,
+				eos_token => self.eos,
+			})
+			.map_err(|error| match (error.kind(), error.detail()) {
+				(ErrorKind::InvalidOperation, Some(detail)) => {
+					TemplateError::Refused(detail.to_owned())
+				},
+				_ => TemplateError::Render(error.to_string()),
+			})
+	}
+}
