@@ -60,3 +60,39 @@ pub enum OpeningError {
 
 /// Answer to an [`OpeningRequest`].
 pub type OpeningResponse = Result<Opening, OpeningError>;
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use sp_core::Pair;
+
+	#[test]
+	fn request_signature_should_bind_chain_draw_and_verifier() {
+		let pair = sr25519::Pair::from_seed(&[1; 32]);
+		let verifier: AccountId = pair.public().into();
+		let other: AccountId = [9; 32].into();
+		let genesis = H256::repeat_byte(1);
+		let payload = OpeningRequest::signing_payload(&genesis, 5, &verifier);
+		let signature = pair.sign(&payload);
+		let verify =
+			|payload: &[u8]| sp_io::crypto::sr25519_verify(&signature, payload, &pair.public());
+		assert!(verify(&payload));
+		for wrong in [
+			OpeningRequest::signing_payload(&H256::zero(), 5, &verifier),
+			OpeningRequest::signing_payload(&genesis, 6, &verifier),
+			OpeningRequest::signing_payload(&genesis, 5, &other),
+		] {
+			assert!(!verify(&wrong));
+		}
+	}
+
+	#[test]
+	fn request_should_fit_its_bound() {
+		let request = OpeningRequest {
+			draw: u64::MAX,
+			verifier: [0xff; 32].into(),
+			signature: sr25519::Signature::default(),
+		};
+		assert!(request.encoded_size() as u64 <= MAX_REQUEST_LEN);
+	}
+}

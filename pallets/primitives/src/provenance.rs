@@ -106,3 +106,47 @@ pub struct Record {
 	/// Block at which it was opened.
 	pub opened_at: u32,
 }
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use proptest::prelude::*;
+
+	const COST: OperationCount = OperationCount {
+		position: 1_000,
+		attention: 10,
+		head: 7,
+	};
+
+	#[test]
+	fn operations_should_count_positions_pairs_and_logits() {
+		// Three prompt tokens and two answered: four positions, which attend to 1 + 2 + 3 + 4 positions.
+		assert_eq!(COST.of(3, 2), Some(4 * 1_000 + 10 * 10 + 2 * 7));
+		assert_eq!(COST.of(1, 1), Some(1_000 + 10 + 7));
+		assert_eq!(COST.of(0, 0), Some(0));
+	}
+
+	#[test]
+	fn operations_should_be_none_when_they_exceed_64_bits() {
+		assert_eq!(COST.of(u32::MAX, u32::MAX), None);
+		let huge = OperationCount {
+			position: u64::MAX,
+			attention: 0,
+			head: 0,
+		};
+		assert_eq!(huge.of(1, 1), Some(u64::MAX));
+		assert_eq!(huge.of(2, 1), None);
+	}
+
+	proptest! {
+		#[test]
+		fn operations_equal_the_sum_over_positions(prompt in 1u32..200, output in 1u32..200) {
+			let mut sum = 0;
+			for position in 0..u64::from(prompt + output - 1) {
+				sum += COST.position + COST.attention * (position + 1);
+			}
+			sum += COST.head * u64::from(output);
+			prop_assert_eq!(COST.of(prompt, output), Some(sum));
+		}
+	}
+}

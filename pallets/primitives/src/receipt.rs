@@ -161,3 +161,80 @@ impl SignedReceipt {
 		sp_io::crypto::sr25519_verify(&self.signature, &self.receipt.signing_payload(), &key)
 	}
 }
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use sp_core::Pair;
+
+	fn signed() -> SignedReceipt {
+		let pair = sr25519::Pair::from_seed(&[1; 32]);
+		let receipt = Receipt {
+			spec: 1,
+			model: H256::repeat_byte(1),
+			worker: pair.public().into(),
+			request: request_hash(&H256::repeat_byte(2), &[1, 2, 3]),
+			output: output_hash(&[4]),
+			trace_root: H256::repeat_byte(3),
+			prompt_tokens: 3,
+			output_tokens: 1,
+			sampling: Sampling::default(),
+			operations: 9,
+			consent_version: 1,
+			energy: Energy::default(),
+			times: Times::default(),
+		};
+		let signature = pair.sign(&receipt.signing_payload());
+		SignedReceipt { receipt, signature }
+	}
+
+	#[test]
+	fn signature_should_bind_every_byte_of_the_receipt() {
+		let signed = signed();
+		assert!(signed.verify_signature());
+		let bytes = signed.receipt.encode();
+		for index in 0..bytes.len() {
+			let mut changed = bytes.clone();
+			changed[index] ^= 1;
+			let Ok(receipt) = Receipt::decode(&mut &changed[..]) else {
+				continue;
+			};
+			let forged = SignedReceipt {
+				receipt,
+				signature: signed.signature,
+			};
+			assert!(!forged.verify_signature(), "byte {index}");
+			assert_ne!(forged.leaf(), signed.leaf(), "byte {index}");
+		}
+	}
+
+	#[test]
+	fn signature_over_the_bare_receipt_should_fail() {
+		let mut signed = signed();
+		let pair = sr25519::Pair::from_seed(&[1; 32]);
+		signed.signature = pair.sign(&signed.receipt.encode());
+		assert!(!signed.verify_signature());
+	}
+
+	#[test]
+	fn request_hash_should_hide_the_prompt_behind_its_salt() {
+		let prompt = [1, 2, 3];
+		let hash = request_hash(&H256::zero(), &prompt);
+		assert_ne!(hash, request_hash(&H256::repeat_byte(1), &prompt));
+		assert_ne!(hash, request_hash(&H256::zero(), &prompt[..2]));
+		assert_ne!(output_hash(&prompt), output_hash(&prompt[1..]));
+	}
+
+	#[test]
+	fn receipt_should_survive_json_and_scale() {
+		let signed = signed();
+		let bytes = signed.encode();
+		assert_eq!(SignedReceipt::decode(&mut &bytes[..]), Ok(signed.clone()));
+		assert!(SignedReceipt::decode(&mut &bytes[..bytes.len() - 1]).is_err());
+		let json = serde_json::to_string(&signed).unwrap();
+		assert_eq!(
+			serde_json::from_str::<SignedReceipt>(&json).unwrap(),
+			signed
+		);
+	}
+}
