@@ -23,7 +23,10 @@ use frame_support::{
 	weights::Weight,
 };
 use frame_system::RawOrigin;
-use sp_runtime::{DispatchError, DispatchResult, KeyTypeId};
+use sp_runtime::{
+	DispatchError, DispatchResult, KeyTypeId,
+	traits::{BlakeTwo256, Hash},
+};
 
 const KEY_TYPE: KeyTypeId = KeyTypeId(*b"bnch");
 const MODEL: ModelId = H256::repeat_byte(7);
@@ -115,7 +118,7 @@ fn commit<T: Config>(worker: &AccountId, leaves: &[H256]) -> BatchId {
 /// Draws from a batch with streams until one draws something: a rate below one may draw nothing.
 fn draw_now<T: Config>(batch: BatchId) {
 	for seed in 0..u64::MAX {
-		let stream = Stream::new(H256::from_low_u64_be(seed));
+		let stream = Stream::new(BlakeTwo256::hash_of(&seed));
 		let drawn: DispatchResult = with_storage_layer(|| {
 			let stored = Batches::<T>::get(batch).expect("committed; qed");
 			Pallet::<T>::draw_from(batch, stored, Some(stream), 1)?;
