@@ -31,7 +31,7 @@ fn power_of_two(n: i32) -> f32 {
 /// The exponential function, within 2 units in the last place for normal results.
 ///
 /// Results that would be subnormal are zero; `exp(0) == 1` exactly.
-/// Method: `x = n ln 2 + r` with `ln 2` in two parts, then a polynomial of degree 7 in `r`.
+/// Method: `x = n ln 2 + r` with `ln 2` in two parts, then a polynomial of degree 7 in `r` (Cephes).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
 	const LOG2_E: f32 = core::f32::consts::LOG2_E;
@@ -46,13 +46,12 @@ pub fn exp(x: f32) -> f32 {
 	let n = (shifted.to_bits() as i32).wrapping_sub(ROUND_F32.to_bits() as i32);
 	let r = (clamped - n_float * LN2_HIGH) - n_float * LN2_LOW;
 
-	// Cephes expf coefficients.
 	let mut p = 1.987_569_1e-4;
 	p = p * r + 1.398_2e-3;
 	p = p * r + 8.333_452e-3;
 	p = p * r + 4.166_579_6e-2;
 	p = p * r + 1.666_666_5e-1;
-	p = p * r + 5.000_000_1e-1;
+	p = p * r + 0.5;
 	let y = (p * (r * r) + r) + 1.0;
 
 	// Two factors, because n reaches 128. NaN gives a harmless n: it is put back below.

@@ -61,6 +61,7 @@ impl QuantizedActivations {
 		&self.sums
 	}
 
+	#[cfg(feature = "std")]
 	/// Sizes the buffers for `tokens` rows of `cols`; the contents are then overwritten.
 	pub(crate) fn resize(&mut self, tokens: usize, cols: usize) {
 		self.tokens = tokens;
@@ -70,6 +71,7 @@ impl QuantizedActivations {
 		self.sums.resize(tokens, 0);
 	}
 
+	#[cfg(feature = "std")]
 	/// Leaves no tokens, as after a failure.
 	pub(crate) fn clear(&mut self) {
 		self.resize(0, 0);

@@ -38,10 +38,10 @@ pub(crate) fn panel_dots<const T: usize>(
 	// Rows 0..8 and 8..16 of each token.
 	let mut total = [[_mm256_setzero_si256(); 2]; T];
 	for (chunk, blocks) in blocks.chunks(FOLD_STEPS).enumerate() {
-		let mut partial = [[_mm256_setzero_si256(); 2]; T];
+		let mut partial = [[_mm256_setzero_si256(); T]; 2];
 		for (i, block) in blocks.iter().enumerate() {
 			let column = (chunk * FOLD_STEPS + i) * STEP_COLS;
-			for half in 0..2 {
+			for (half, partial) in partial.iter_mut().enumerate() {
 				// SAFETY: `half` is 0 or 1, and a block has 64 bytes, aligned to 64.
 				let packed = unsafe { _mm256_load_si256(block.0.as_ptr().add(32 * half).cast()) };
 				let planes = [
@@ -60,14 +60,14 @@ pub(crate) fn panel_dots<const T: usize>(
 								.read_unaligned()
 						};
 						let products = _mm256_maddubs_epi16(*plane, _mm256_set1_epi32(four));
-						partial[t][half] = _mm256_add_epi16(partial[t][half], products);
+						partial[t] = _mm256_add_epi16(partial[t], products);
 					}
 				}
 			}
 		}
 		for t in 0..T {
 			for half in 0..2 {
-				let wide = _mm256_madd_epi16(partial[t][half], ones);
+				let wide = _mm256_madd_epi16(partial[half][t], ones);
 				total[t][half] = _mm256_add_epi32(total[t][half], wide);
 			}
 		}
@@ -94,7 +94,7 @@ pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
 	let (b_chunks, b_tail) = b.as_chunks::<LANES>();
 	let mut sums = [_mm256_setzero_ps(); 2];
 	for (x, y) in a_chunks.iter().zip(b_chunks) {
-		for half in 0..2 {
+		for (half, sum) in sums.iter_mut().enumerate() {
 			// SAFETY: `half` is 0 or 1, and both chunks have sixteen elements.
 			let (x, y) = unsafe {
 				(
@@ -102,7 +102,7 @@ pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
 					_mm256_loadu_ps(y.as_ptr().add(8 * half)),
 				)
 			};
-			sums[half] = _mm256_add_ps(sums[half], _mm256_mul_ps(_mm256_cvtph_ps(x), y));
+			*sum = _mm256_add_ps(*sum, _mm256_mul_ps(_mm256_cvtph_ps(x), y));
 		}
 	}
 	let mut lanes = [0.0; LANES];

@@ -1,0 +1,140 @@
+//! Error bounds of the elementary functions, against the platform's in double precision.
+
+use aria_kernels::{RopeTable, math};
+
+/// Distance between `x` and the exact value, in units in the last place of the exact value.
+fn ulps(x: f32, exact: f64) -> f64 {
+	let nearest = exact as f32;
+	let next = f32::from_bits((nearest.to_bits() & 0x7fff_ffff) + 1);
+	((f64::from(x) - exact) / (f64::from(next) - f64::from(nearest.abs()))).abs()
+}
+
+/// Every `step`-th positive float bit pattern between two values, and its negative.
+fn sweep(from: f32, to: f32, step: usize) -> impl Iterator<Item = f32> {
+	(from.to_bits()..=to.to_bits())
+		.step_by(step)
+		.map(f32::from_bits)
+		.flat_map(|x| [x, -x])
+}
+
+#[test]
+fn exp_is_within_two_ulps() {
+	let worst = sweep(1e-9, 87.3, 97)
+		.map(|x| ulps(math::exp(x), f64::from(x).exp()))
+		.fold(0.0, f64::max);
+	assert!(worst < 2.0, "{worst}");
+}
+
+#[test]
+fn exp_edges() {
+	assert_eq!(math::exp(0.0), 1.0);
+	assert_eq!(math::exp(-0.0), 1.0);
+	assert_eq!(math::exp(f32::NEG_INFINITY), 0.0);
+	assert_eq!(math::exp(-1e30), 0.0);
+	assert_eq!(math::exp(f32::INFINITY), f32::INFINITY);
+	assert_eq!(math::exp(1e30), f32::INFINITY);
+	assert!(math::exp(88.72).is_finite() && math::exp(88.72) > 3.3e38);
+	assert!(math::exp(-87.33) > 0.0);
+	assert!(math::exp(f32::NAN).is_nan());
+}
+
+#[test]
+fn ln_is_within_one_ulp() {
+	let worst = sweep(f32::from_bits(1), f32::MAX, 1009)
+		.filter(|x| *x > 0.0 && *x != 1.0)
+		.map(|x| ulps(math::ln(x), f64::from(x).ln()))
+		.fold(0.0, f64::max);
+	assert!(worst < 0.51, "{worst}");
+	assert_eq!(math::ln(1.0), 0.0);
+	assert_eq!(math::ln(0.0), f32::NEG_INFINITY);
+	assert_eq!(math::ln(f32::INFINITY), f32::INFINITY);
+	assert!(math::ln(-1.0).is_nan() && math::ln(f32::NAN).is_nan());
+}
+
+#[test]
+fn f64_functions_are_close_to_the_platform() {
+	for i in 0..200_000 {
+		let x = f64::from(i) * 5.2371;
+		let (sin, cos) = math::sin_cos(x);
+		assert!((sin - x.sin()).abs() < 1e-15, "sin {x}");
+		assert!((cos - x.cos()).abs() < 1e-15, "cos {x}");
+		assert!((math::sin_cos(-x).0 + sin).abs() < 1e-15, "sin -{x}");
+		let x = f64::from(i - 100_000) * 1.7e-4;
+		assert!((math::exp_f64(x) / x.exp() - 1.0).abs() < 1e-14, "exp {x}");
+		let x = f64::from(i + 1) * 0.0173;
+		assert!((math::ln_f64(x) - x.ln()).abs() < 1e-14, "ln {x}");
+	}
+}
+
+#[test]
+fn square_root_by_integers_is_correctly_rounded() {
+	let all = (0..=f32::INFINITY.to_bits())
+		.step_by(997)
+		.chain(0..5000)
+		.map(f32::from_bits);
+	for x in all.chain([f32::MAX, f32::MIN_POSITIVE, 4.0, 0.25]) {
+		assert_eq!(
+			math::sqrt_by_integers(x).to_bits(),
+			x.sqrt().to_bits(),
+			"{x:e}"
+		);
+	}
+	assert!(math::sqrt_by_integers(-1.0).is_nan());
+}
+
+#[test]
+fn half_precision_known_answers() {
+	let cases = [
+		(0x0000, 0.0),
+		(0x3c00, 1.0),
+		(0xc000, -2.0),
+		(0x7bff, 65504.0),
+		(0x0001, 5.960_464_5e-8),
+		(0x03ff, 6.097_555e-5),
+		(0x0400, 6.103_515_6e-5),
+		(0x3555, 0.333_251_95),
+		(0xfc00, f32::NEG_INFINITY),
+	];
+	for (half, expected) in cases {
+		assert_eq!(math::f16_to_f32(half), expected, "{half:#06x}");
+	}
+	assert_eq!(math::f16_to_f32(0x8000).to_bits(), 0x8000_0000);
+	assert!(math::f16_to_f32(0x7c01).is_nan());
+}
+
+#[test]
+fn argmax_takes_the_lowest_of_equals() {
+	assert_eq!(math::argmax(&[1.0, 3.0, 2.0, 3.0]), 1);
+	assert_eq!(math::argmax(&[f32::NAN, -1.0]), 1);
+	assert_eq!(math::argmax(&[]), 0);
+}
+
+#[test]
+fn log_softmax_matches_double_precision() {
+	let logits: Vec<f32> = (0..1000)
+		.map(|i| ((i * 7919) % 1000) as f32 / 50.0 - 10.0)
+		.collect();
+	let sum: f64 = logits.iter().map(|x| f64::from(*x).exp()).sum();
+	for token in [0, 1, 500, 999] {
+		let exact = f64::from(logits[token]) - sum.ln();
+		assert!((f64::from(math::log_softmax_at(&logits, token)) - exact).abs() < 1e-5);
+	}
+}
+
+#[test]
+fn rope_table_matches_double_precision() {
+	let table = RopeTable::new(500_000.0, 128, 4096);
+	for position in [0, 1, 17, 4095] {
+		for (d, (cos, sin)) in table.at(position).iter().enumerate() {
+			let angle = position as f64 * 500_000_f64.powf(-(d as f64) / 64.0);
+			assert!(
+				(f64::from(*cos) - angle.cos()).abs() < 1e-7,
+				"{position} {d}"
+			);
+			assert!(
+				(f64::from(*sin) - angle.sin()).abs() < 1e-7,
+				"{position} {d}"
+			);
+		}
+	}
+}
