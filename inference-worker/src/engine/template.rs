@@ -1,6 +1,6 @@
 //! Chat templates: messages to the one text that the model was trained on.
 
-use minijinja::{Environment, ErrorKind, Value};
+use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
 /// Longest template, bytes.
@@ -49,8 +49,12 @@ impl ChatTemplate {
 			return Err(TemplateError::Parse("longer than 256 KiB".into()));
 		}
 		let mut environment = Environment::new();
-		environment.set_trim_blocks(true);
-		environment.set_lstrip_blocks(true);
+		let syntax = SyntaxConfig::builder()
+			.trim_blocks(true)
+			.lstrip_blocks(true)
+			.build()
+			.map_err(|error| TemplateError::Parse(error.to_string()))?;
+		environment.set_syntax(syntax);
 		environment.set_fuel(Some(FUEL));
 		environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
 		environment.add_function(
@@ -85,7 +89,7 @@ impl ChatTemplate {
 			.map_err(|error| TemplateError::Parse(error.to_string()))?;
 		template
 			.render(minijinja::context! {
-				messages => messages,
+				messages => Value::from_serialize(messages),
 				add_generation_prompt => true,
 				bos_token => self.bos,
 				eos_token => self.eos,
