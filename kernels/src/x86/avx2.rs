@@ -38,10 +38,11 @@ pub(crate) fn panel_dots<const T: usize>(
 	// Rows 0..8 and 8..16 of each token.
 	let mut total = [[_mm256_setzero_si256(); 2]; T];
 	for (chunk, blocks) in blocks.chunks(FOLD_STEPS).enumerate() {
-		let mut partial = [[_mm256_setzero_si256(); T]; 2];
-		for (i, block) in blocks.iter().enumerate() {
-			let column = (chunk * FOLD_STEPS + i) * STEP_COLS;
-			for (half, partial) in partial.iter_mut().enumerate() {
+		// One half at a time: four planes and the sums of four tokens fit the registers.
+		for half in 0..2 {
+			let mut partial = [_mm256_setzero_si256(); T];
+			for (i, block) in blocks.iter().enumerate() {
+				let column = (chunk * FOLD_STEPS + i) * STEP_COLS;
 				// SAFETY: `half` is 0 or 1, and a block has 64 bytes, aligned to 64.
 				let packed = unsafe { _mm256_load_si256(block.0.as_ptr().add(32 * half).cast()) };
 				let planes = [
@@ -50,25 +51,20 @@ pub(crate) fn panel_dots<const T: usize>(
 					_mm256_and_si256(_mm256_srli_epi16::<4>(packed), mask),
 					_mm256_and_si256(_mm256_srli_epi16::<6>(packed), mask),
 				];
-				for t in 0..T {
+				for (partial, q) in partial.iter_mut().zip(q) {
 					for (p, plane) in planes.iter().enumerate() {
-						// SAFETY: `column + 16 <= q[t].len()` by the assertion above, `p <= 3`.
-						let four = unsafe {
-							q[t].as_ptr()
-								.add(column + 4 * p)
-								.cast::<i32>()
-								.read_unaligned()
-						};
-						let products = _mm256_maddubs_epi16(*plane, _mm256_set1_epi32(four));
-						partial[t] = _mm256_add_epi16(partial[t], products);
+						// SAFETY: `column + 16 <= q.len()` by the assertion above, and `p <= 3`.
+						let four = unsafe { q.as_ptr().add(column + 4 * p).cast::<i32>() };
+						// SAFETY: as above; the read needs no alignment.
+						let four = _mm256_set1_epi32(unsafe { four.read_unaligned() });
+						let products = _mm256_maddubs_epi16(*plane, four);
+						*partial = _mm256_add_epi16(*partial, products);
 					}
 				}
 			}
-		}
-		for t in 0..T {
-			for half in 0..2 {
-				let wide = _mm256_madd_epi16(partial[half][t], ones);
-				total[t][half] = _mm256_add_epi32(total[t][half], wide);
+			for (total, partial) in total.iter_mut().zip(partial) {
+				let wide = _mm256_madd_epi16(partial, ones);
+				total[half] = _mm256_add_epi32(total[half], wide);
 			}
 		}
 	}
