@@ -5,6 +5,7 @@ import json
 import subprocess
 
 import pytest
+from conftest import generate_receipt
 from harness import MODEL, target_dir
 
 
@@ -35,6 +36,8 @@ def changed(value):
         grades = ["unknown", "estimated", "battery", "hardware_monitor", "processor_counters"]
         if value in grades:
             return grades[(grades.index(value) + 1) % len(grades)]
+        if value.isdecimal():
+            return str(int(value) + 1)
         return value + "x"
     if isinstance(value, list) and value:
         return [changed(value[0]), *value[1:]]
@@ -50,18 +53,26 @@ def leaves(value, path=()):
         yield path
 
 
-def document_of(answer) -> dict:
-    """What the API hands out for `aria-worker verify`: the object that holds the receipt and its opening."""
-    return answer["receipt"]
+@pytest.fixture(scope="module")
+def document(tmp_path_factory) -> dict:
+    """An honest worker's receipt."""
+    return generate_receipt(tmp_path_factory.mktemp("receipt"))
 
 
-def test_honest_receipt_should_be_accepted(answer, tmp_path):
-    done = verify(tmp_path / "receipt.json", document_of(answer))
+def test_honest_receipt_should_be_accepted(document, tmp_path):
+    done = verify(tmp_path / "receipt.json", document)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_any_one_changed_field_should_be_rejected_by_name(answer, tmp_path):
-    document = document_of(answer)
+def test_receipt_of_a_lying_worker_should_be_rejected_though_it_is_signed(tmp_path):
+    forged = generate_receipt(tmp_path, "aria-worker-fault", "--alter-token")
+    done = verify(tmp_path / "receipt.json", forged)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "signature" not in done.stdout
+    assert "token" in done.stdout or "trace" in done.stdout, done.stdout
+
+
+def test_any_one_changed_field_should_be_rejected_by_name(document, tmp_path):
     paths = list(leaves(document))
     assert len(paths) >= 15, paths
     messages = {}
@@ -74,7 +85,7 @@ def test_any_one_changed_field_should_be_rejected_by_name(answer, tmp_path):
         done = verify(tmp_path / "receipt.json", forged)
         name = ".".join(path)
         assert done.returncode != 0, f"{name}: accepted though changed"
-        messages[name] = (done.stderr or done.stdout).strip()
+        messages[name] = (done.stdout or done.stderr).strip()
         assert messages[name], f"{name}: rejected without a word"
         assert "panicked" not in messages[name], f"{name}: {messages[name]}"
     # Not one message for everything: the failing check is named.
