@@ -1,4 +1,4 @@
-//! Prints the speed of the linear layer and the head:
+//! Prints the speed of the linear layer, the head and two smaller steps:
 //! `cargo run --release -p aria-kernels --example throughput [THREADS]`.
 
 use aria_kernels::{Backend, Isa, QuantizedActivations, TernaryMatrix};
@@ -38,6 +38,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 			);
 		}
 		let x = vec![1.0; COLS];
+		let seconds = best(|| {
+			for _ in 0..100 {
+				let _ = black_box(backend.quantize(black_box(&x), COLS, &mut activations));
+			}
+		});
+		println!("{isa} quantize {COLS}: {:.2} µs", seconds * 1e4);
+		let mut gate = vec![1.0; COLS];
+		let seconds = best(|| {
+			for _ in 0..100 {
+				backend.silu_mul(black_box(&mut gate), &x);
+			}
+		});
+		println!("{isa} silu_mul {COLS}: {:.2} µs", seconds * 1e4);
 		let mut out = vec![0.0; VOCABULARY];
 		let seconds = best(|| backend.head_f16(&head, COLS, &x, &mut out));
 		let bytes = size_of_val(head.as_slice()) as f64;

@@ -2,7 +2,7 @@
 
 use crate::{
 	scalar::ternary_dot,
-	ternary::{Block, PANEL_ROWS, STEP_COLS},
+	ternary::{Block, PANEL_ROWS, STEP_COLS, unpack},
 };
 
 /// Defines the float kernels of a level: the specification compiled with the given attributes.
@@ -67,6 +67,9 @@ pub(crate) use float_kernels;
 
 float_kernels!();
 
+/// Steps unpacked at once: a buffer that stays in the first-level cache.
+const UNPACK_STEPS: usize = 64;
+
 /// Half-precision row times one token.
 pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
 	scalar::reduce_dot_f16(a, b)
@@ -88,13 +91,14 @@ pub(crate) fn panel_dots<const T: usize>(
 	_sums: [i32; T],
 ) -> [[i32; PANEL_ROWS]; T] {
 	let mut dots = [[0; PANEL_ROWS]; T];
+	let mut weights = [0; UNPACK_STEPS * STEP_COLS];
 	for row in 0..PANEL_ROWS {
-		for (step, block) in blocks.iter().enumerate() {
-			let packed: [u8; 4] = core::array::from_fn(|i| block.0[4 * row + i]);
-			let weights: [i8; STEP_COLS] =
-				core::array::from_fn(|i| ((packed[i % 4] >> (2 * (i / 4))) & 3) as i8 - 1);
+		for (chunk, blocks) in blocks.chunks(UNPACK_STEPS).enumerate() {
+			let weights = &mut weights[..blocks.len() * STEP_COLS];
+			unpack(blocks, row, weights);
 			for (dots, q) in dots.iter_mut().zip(q) {
-				dots[row] += ternary_dot(&weights, &q[step * STEP_COLS..][..STEP_COLS]);
+				let q = &q[chunk * UNPACK_STEPS * STEP_COLS..][..weights.len()];
+				dots[row] += ternary_dot(weights, q);
 			}
 		}
 	}

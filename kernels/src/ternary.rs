@@ -1,6 +1,6 @@
 //! Ternary weight matrices: two bits per weight, laid out for SIMD.
 //!
-//! Sixteen rows form a panel, sixteen columns a step. One [`Block`] of 64 bytes holds one step of
+//! Sixteen rows form a panel, sixteen columns a step. One `Block` of 64 bytes holds one step of
 //! one panel: byte `4 * row + j` holds the codes of columns `j`, `j + 4`, `j + 8` and `j + 12` of
 //! the step, lowest bits first. So bits `2i..2i + 2` of a block are, for each row, the four
 //! consecutive columns `4i..4i + 4`, one row per 32-bit lane: a dot-product instruction needs one
@@ -239,27 +239,34 @@ impl TernaryMatrix {
 	///
 	/// If `row` is not below [`rows`](Self::rows).
 	pub fn row(&self, row: usize) -> Vec<i8> {
-		let mut out = vec![0; self.cols];
-		self.unpack_row(row, &mut out);
-		out
-	}
-
-	/// [`row`](Self::row) into a buffer of `cols` values.
-	pub(crate) fn unpack_row(&self, row: usize, out: &mut [i8]) {
 		assert!(row < self.rows, "row {row} of {}", self.rows);
-		let blocks = self.panel(row / PANEL_ROWS);
-		let at = row % PANEL_ROWS * 4;
-		for (block, out) in blocks.iter().zip(out.as_chunks_mut::<STEP_COLS>().0) {
-			for (i, value) in out.iter_mut().enumerate() {
-				*value = ((block.0[at + i % 4] >> (2 * (i / 4))) & 3) as i8 - 1;
-			}
-		}
+		let mut out = vec![0; self.cols];
+		unpack(self.panel(row / PANEL_ROWS), row % PANEL_ROWS, &mut out);
+		out
 	}
 
 	/// The blocks of sixteen rows, `cols / 16` of them.
 	pub(crate) fn panel(&self, panel: usize) -> &[Block] {
 		let steps = self.cols / STEP_COLS;
 		&self.blocks[panel * steps..][..steps]
+	}
+}
+
+/// The weights of one row of a panel, sixteen for each block.
+pub(crate) fn unpack(blocks: &[Block], row: usize, out: &mut [i8]) {
+	for (block, out) in blocks.iter().zip(out.as_chunks_mut::<STEP_COLS>().0) {
+		let at = 4 * row;
+		let packed = [
+			block.0[at],
+			block.0[at + 1],
+			block.0[at + 2],
+			block.0[at + 3],
+		];
+		let packed = u32::from_le_bytes(packed);
+		for (i, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+			let codes = (packed >> (2 * i)) & 0x0303_0303;
+			*out = codes.to_le_bytes().map(|code| code as i8 - 1);
+		}
 	}
 }
 
