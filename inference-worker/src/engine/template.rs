@@ -87,12 +87,21 @@ impl ChatTemplate {
 			.environment
 			.get_template("chat")
 			.map_err(|error| TemplateError::Parse(error.to_string()))?;
+		let messages: Vec<Value> = messages
+			.iter()
+			.map(|message| {
+				Value::from_pairs([
+					("role", message.role.as_str()),
+					("content", message.content.as_str()),
+				])
+			})
+			.collect();
 		template
 			.render(minijinja::context! {
-				messages => Value::from_serialize(messages),
+				messages => messages,
 				add_generation_prompt => true,
-				bos_token => self.bos,
-				eos_token => self.eos,
+				bos_token => self.bos.as_str(),
+				eos_token => self.eos.as_str(),
 			})
 			.map_err(|error| match (error.kind(), error.detail()) {
 				(ErrorKind::InvalidOperation, Some(detail)) => {
