@@ -14,9 +14,9 @@ TRAIN, HELD_OUT = "#4477aa", "#cc3311"
 def main():
     log, out = sys.argv[1:]
     lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
-    train = [(line["tokens"] / 1e6, line["loss"]) for line in lines]
+    train = [(line["tokens"] / 1e6, line["loss"]) for line in lines if "loss" in line]
     held_out = [(line["tokens"] / 1e6, line["held_out"]) for line in lines if "held_out" in line]
-    end = max(x for x, _ in train)
+    end = max(x for x, _ in train + held_out)
     values = [y for _, y in train + held_out]
     low, high = int(min(values)), int(max(values)) + 1
 

@@ -141,6 +141,10 @@ def main():
               "held_out_nats_per_token": round(nats, 4), "held_out_perplexity": round(math.exp(nats), 2),
               "held_out_bits_per_byte": round(nats * float(mask.sum()) / characters / math.log(2), 4),
               "held_out_tokens": int(mask.sum()), "seed": args.seed}
+    if started is not None:
+        with log_file.open("a") as f:
+            last = {"step": step, "tokens": result["tokens"], "seconds": round(elapsed, 1), "held_out": round(nats, 4)}
+            f.write(json.dumps(last) + "\n")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     export.write(args.out, shape, frozen, tokenizer, EXTRA)
     (args.state / "result.json").write_text(json.dumps(result, indent=1) + "\n")
