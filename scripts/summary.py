@@ -1,6 +1,7 @@
 """Counts what scripts/test ran, from the reports in the folder named on the command line.
 
-Prints a line for each kind of test, a line for each "skipped: ..." that a test wrote, and last "sums PASSED FAILED".
+Prints a line for each kind of test, one for each different "skipped: ..." that tests wrote or were skipped with, and
+last "sums PASSED FAILED SKIPPED".
 A property test is one that a `proptest!` block defines.
 """
 
@@ -44,18 +45,21 @@ def cases(path: Path):
 def main() -> None:
     results = Path(sys.argv[1])
     counts = {kind: [0, 0] for kind in ("unit", "property", "doc", "end-to-end")}
-    notes: dict[str, None] = {}
+    notes: dict[str, list[str]] = {}
+    left_out = 0
     properties = property_names()
     for file, kind_of in (
         ("tests.xml", lambda name: "property" if name.rsplit("::", 1)[-1] in properties else "unit"),
         ("e2e.xml", lambda _: "end-to-end"),
     ):
         for name, failed, skipped, output in cases(results / file):
-            if not skipped:
+            if skipped:
+                left_out += 1
+            else:
                 counts[kind_of(name)][failed] += 1
             for line in output.splitlines():
                 if line.strip().startswith("skipped: "):
-                    notes[f"{name}: {line.strip()}"] = None
+                    notes.setdefault(line.strip(), []).append(name)
     doctests = results / "doctests.txt"
     if doctests.exists():
         for ok, bad in re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed", doctests.read_text(), re.M):
@@ -63,9 +67,10 @@ def main() -> None:
             counts["doc"][1] += int(bad)
     for kind, (ok, bad) in counts.items():
         print(f"{kind + ' tests':18} {ok:5} passed {bad:5} failed")
-    for note in notes:
-        print(note)
-    print("sums", sum(c[0] for c in counts.values()), sum(c[1] for c in counts.values()))
+    for note, names in notes.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        print(f"{note} ({names[0]}{more})")
+    print("sums", sum(c[0] for c in counts.values()), sum(c[1] for c in counts.values()), left_out)
 
 
 if __name__ == "__main__":
