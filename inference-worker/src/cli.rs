@@ -119,7 +119,12 @@ struct GenerateArgs {
 	#[arg(long)]
 	receipt: Option<PathBuf>,
 	/// Secret phrase or derivation path of the signing key.
-	#[arg(long, env = "ARIA_WORKER_SURI", default_value = "//Alice", hide_env_values = true)]
+	#[arg(
+		long,
+		env = "ARIA_WORKER_SURI",
+		default_value = "//Alice",
+		hide_env_values = true
+	)]
 	suri: String,
 	/// Declared power in watts, for an estimate where the processor shows no counters.
 	#[arg(long)]
@@ -143,9 +148,14 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 			machine,
 		} => verify(&receipt, &model, &machine),
 		Command::Completions { shell } => {
-			clap_complete::generate(shell, &mut Cli::command(), "aria-worker", &mut std::io::stdout());
+			clap_complete::generate(
+				shell,
+				&mut Cli::command(),
+				"aria-worker",
+				&mut std::io::stdout(),
+			);
 			Ok(ExitCode::SUCCESS)
-		},
+		}
 	}
 }
 
@@ -180,10 +190,16 @@ fn run_generate(args: &GenerateArgs) -> Result<ExitCode> {
 	let mut print = |token: aria_worker::engine::TokenEvent| {
 		if !args.json {
 			// A closed pipe ends the program at the final write below.
-			drop(out.write_all(token.text.as_bytes()).and_then(|()| out.flush()));
+			drop(
+				out.write_all(token.text.as_bytes())
+					.and_then(|()| out.flush()),
+			);
 		}
 	};
-	#[cfg_attr(not(feature = "fault-injection"), expect(unused_mut, reason = "altered by the feature"))]
+	#[cfg_attr(
+		not(feature = "fault-injection"),
+		expect(unused_mut, reason = "altered by the feature")
+	)]
 	let mut answer = generate(&model, &backend, &meter, request, &mut print, &|| false)?;
 	#[cfg(feature = "fault-injection")]
 	if args.alter_token {
@@ -261,10 +277,10 @@ fn verify(receipt: &Path, model: &Path, machine: &Machine) -> Result<ExitCode> {
 		Ok(logprobs) => {
 			println!("ok: {} tokens re-executed, same bits", logprobs.len());
 			Ok(ExitCode::SUCCESS)
-		},
+		}
 		Err(failure) => {
 			println!("wrong: {failure}");
 			Ok(ExitCode::from(1))
-		},
+		}
 	}
 }

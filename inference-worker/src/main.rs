@@ -11,6 +11,6 @@ fn main() -> ExitCode {
 		Err(error) => {
 			eprintln!("error: {error:#}");
 			ExitCode::from(2)
-		},
+		}
 	}
 }

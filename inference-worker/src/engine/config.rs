@@ -88,17 +88,26 @@ impl ModelConfig {
 		};
 		let float = |name: &str, default: Option<f64>| {
 			let key = format!("{arch}.{name}");
-			gguf.float(&key).or(default).ok_or(ConfigError::Missing(key))
+			gguf.float(&key)
+				.or(default)
+				.ok_or(ConfigError::Missing(key))
 		};
 		let hidden = ranged("embedding_length", int("embedding_length")?, 1, 65_536)?;
 		let layers = ranged("block_count", int("block_count")?, 1, 1024)?;
-		let heads = ranged("attention.head_count", int("attention.head_count")?, 1, 1024)?;
+		let heads = ranged(
+			"attention.head_count",
+			int("attention.head_count")?,
+			1,
+			1024,
+		)?;
 		let kv_heads = match int("attention.head_count_kv") {
 			Ok(value) => ranged("attention.head_count_kv", value, 1, 1024)?,
 			Err(_) => heads,
 		};
 		if heads % kv_heads != 0 {
-			return Err(ConfigError::Shape("query heads are not a multiple of key heads"));
+			return Err(ConfigError::Shape(
+				"query heads are not a multiple of key heads",
+			));
 		}
 		let head_dim = match int("attention.key_length").or_else(|_| int("rope.dimension_count")) {
 			Ok(value) => ranged("attention.key_length", value, 2, 1024)?,
@@ -110,9 +119,16 @@ impl ModelConfig {
 		if let Ok(rope) = int("rope.dimension_count")
 			&& rope != head_dim as u64
 		{
-			return Err(ConfigError::Shape("rotary dimensions that are not the whole head are not supported"));
+			return Err(ConfigError::Shape(
+				"rotary dimensions that are not the whole head are not supported",
+			));
 		}
-		let ffn = ranged("feed_forward_length", int("feed_forward_length")?, 1, 262_144)?;
+		let ffn = ranged(
+			"feed_forward_length",
+			int("feed_forward_length")?,
+			1,
+			262_144,
+		)?;
 		let tokens = gguf
 			.texts("tokenizer.ggml.tokens")
 			.ok_or_else(|| missing("tokenizer.ggml.tokens"))?;
@@ -124,7 +140,9 @@ impl ModelConfig {
 			return Err(ConfigError::Shape("rope.freq_base is not a number above 1"));
 		}
 		if !(norm_eps.is_finite() && norm_eps > 0.0 && norm_eps < 1.0) {
-			return Err(ConfigError::Shape("layer_norm_rms_epsilon is not between 0 and 1"));
+			return Err(ConfigError::Shape(
+				"layer_norm_rms_epsilon is not between 0 and 1",
+			));
 		}
 		Ok(Self {
 			architecture: arch.to_owned(),

@@ -72,7 +72,12 @@ impl Meter {
 
 	/// The counters now.
 	pub fn read(&self) -> Reading {
-		Reading(self.domains.iter().map(|domain| number(&domain.counter)).collect())
+		Reading(
+			self.domains
+				.iter()
+				.map(|domain| number(&domain.counter))
+				.collect(),
+		)
 	}
 
 	/// Energy between two readings that lie `seconds` of work apart; a counter may have started over once.
@@ -83,11 +88,11 @@ impl Meter {
 			match (before, after) {
 				(Some(before), Some(after)) if after >= before => {
 					microjoules = microjoules.saturating_add(after - before);
-				},
+				}
 				(Some(before), Some(after)) => {
 					let wrapped = domain.range.saturating_sub(*before).saturating_add(*after);
 					microjoules = microjoules.saturating_add(wrapped);
-				},
+				}
 				_ => complete = false,
 			}
 		}

@@ -119,7 +119,10 @@ impl Model {
 		if tokens.len() > cache.limit - cache.len {
 			return Err(ForwardError::ContextFull);
 		}
-		if let Some(token) = tokens.iter().find(|token| **token as usize >= self.config.vocab) {
+		if let Some(token) = tokens
+			.iter()
+			.find(|token| **token as usize >= self.config.vocab)
+		{
 			return Err(ForwardError::UnknownToken(*token));
 		}
 		if tokens.is_empty() {
@@ -172,7 +175,15 @@ impl Model {
 				return Err(ForwardError::Cancelled);
 			}
 			let (keys, values) = (&mut cache.keys[layer], &mut cache.values[layer]);
-			self.attention(backend, block, &mut x, keys, values, &positions, &mut scratch)?;
+			self.attention(
+				backend,
+				block,
+				&mut x,
+				keys,
+				values,
+				&positions,
+				&mut scratch,
+			)?;
 			self.feed_forward(backend, block, &mut x, &mut scratch)?;
 			record(layer as u32 + 1, hidden, 0, &x);
 		}
@@ -197,7 +208,10 @@ impl Model {
 		Ok(logits)
 	}
 
-	#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the parts")]
+	#[expect(
+		clippy::too_many_arguments,
+		reason = "one call site; a struct would only rename the parts"
+	)]
 	fn attention(
 		&self,
 		backend: &Backend,
@@ -216,7 +230,13 @@ impl Model {
 		linear(backend, &block.attn_k, &scratch.quantized, &mut scratch.k);
 		linear(backend, &block.attn_v, &scratch.quantized, &mut scratch.v);
 		for rotated in [&mut scratch.q, &mut scratch.k] {
-			backend.rope(rotated, config.head_dim, &self.rope, positions, RopePairing::Neox);
+			backend.rope(
+				rotated,
+				config.head_dim,
+				&self.rope,
+				positions,
+				RopePairing::Neox,
+			);
 		}
 		let past = keys.len() / config.kv_width();
 		keys.extend_from_slice(&scratch.k);
@@ -231,7 +251,12 @@ impl Model {
 		let sub = sized(&mut scratch.sub, heads.len());
 		backend.rms_norm(heads, &block.attn_sub_norm, config.norm_eps, sub);
 		backend.quantize(sub, config.query_width(), &mut scratch.quantized)?;
-		linear(backend, &block.attn_output, &scratch.quantized, &mut scratch.out);
+		linear(
+			backend,
+			&block.attn_output,
+			&scratch.quantized,
+			&mut scratch.out,
+		);
 		backend.add(x, &scratch.out);
 		Ok(())
 	}
@@ -247,13 +272,23 @@ impl Model {
 		let normed = sized(&mut scratch.normed, x.len());
 		backend.rms_norm(x, &block.ffn_norm, config.norm_eps, normed);
 		backend.quantize(normed, config.hidden, &mut scratch.quantized)?;
-		linear(backend, &block.ffn_gate, &scratch.quantized, &mut scratch.gate);
+		linear(
+			backend,
+			&block.ffn_gate,
+			&scratch.quantized,
+			&mut scratch.gate,
+		);
 		linear(backend, &block.ffn_up, &scratch.quantized, &mut scratch.up);
 		backend.squared_relu_mul(&mut scratch.gate, &scratch.up);
 		let sub = sized(&mut scratch.sub, scratch.gate.len());
 		backend.rms_norm(&scratch.gate, &block.ffn_sub_norm, config.norm_eps, sub);
 		backend.quantize(sub, config.ffn, &mut scratch.quantized)?;
-		linear(backend, &block.ffn_down, &scratch.quantized, &mut scratch.out);
+		linear(
+			backend,
+			&block.ffn_down,
+			&scratch.quantized,
+			&mut scratch.out,
+		);
 		backend.add(x, &scratch.out);
 		Ok(())
 	}

@@ -22,7 +22,10 @@ fn now_ms() -> u64 {
 }
 
 /// Checks a request against a model and completes it: an empty prompt gets BOS, the length what the context leaves.
-pub fn prepare(model: &Model, mut request: GenerateRequest) -> Result<GenerateRequest, EngineError> {
+pub fn prepare(
+	model: &Model,
+	mut request: GenerateRequest,
+) -> Result<GenerateRequest, EngineError> {
 	let context = model.config.context;
 	if request.prompt.is_empty() {
 		let bos = model.tokenizer.bos();
@@ -37,7 +40,11 @@ pub fn prepare(model: &Model, mut request: GenerateRequest) -> Result<GenerateRe
 		});
 	}
 	let vocab = model.config.vocab;
-	if let Some(&token) = request.prompt.iter().find(|token| **token as usize >= vocab) {
+	if let Some(&token) = request
+		.prompt
+		.iter()
+		.find(|token| **token as usize >= vocab)
+	{
 		return Err(EngineError::UnknownToken { token, vocab });
 	}
 	let fail = |message| Err(EngineError::InvalidParameter(message));
@@ -55,7 +62,10 @@ pub fn prepare(model: &Model, mut request: GenerateRequest) -> Result<GenerateRe
 		return fail("at most 20 alternatives are reported per token");
 	}
 	if request.stop.len() > MAX_STOP_TEXTS
-		|| request.stop.iter().any(|stop| stop.is_empty() || stop.len() > MAX_STOP_LEN)
+		|| request
+			.stop
+			.iter()
+			.any(|stop| stop.is_empty() || stop.len() > MAX_STOP_LEN)
 	{
 		return fail("at most 16 stop texts of 1 to 1024 bytes");
 	}
@@ -77,7 +87,11 @@ impl StopFilter {
 	/// Adds text; returns what is certain. Sets `stopped` when a stop text is complete.
 	fn push(&mut self, text: &str) -> String {
 		self.held.push_str(text);
-		let found = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min();
+		let found = self
+			.stops
+			.iter()
+			.filter_map(|stop| self.held.find(stop.as_str()))
+			.min();
 		if let Some(at) = found {
 			self.stopped = true;
 			self.held.truncate(at);
@@ -114,7 +128,11 @@ impl Run<'_> {
 		let mut logits = Vec::new();
 		let last = tokens.len().div_ceil(CHUNK).saturating_sub(1);
 		for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
-			let from = if index == last { chunk.len() - 1 } else { chunk.len() };
+			let from = if index == last {
+				chunk.len() - 1
+			} else {
+				chunk.len()
+			};
 			logits = self.model.forward(
 				self.backend,
 				&mut self.cache,
@@ -171,13 +189,13 @@ pub fn generate(
 			Err(ForwardError::Cancelled) => {
 				finish = FinishReason::Cancelled;
 				break;
-			},
+			}
 			Err(ForwardError::ContextFull) => break,
 			Err(ForwardError::NotFinite) => return Err(EngineError::NotFinite),
 			Err(ForwardError::UnknownToken(token)) => {
 				let vocab = model.config.vocab;
 				return Err(EngineError::UnknownToken { token, vocab });
-			},
+			}
 		};
 		let position = (prompt_len + tokens.len() - 1) as u32;
 		let id = sampler::sample(&logits, &request.sampling, position);
@@ -219,7 +237,8 @@ pub fn generate(
 	let total_seconds = start.elapsed().as_secs_f64();
 	let output_tokens = tokens.len() as u32;
 	// A cancelled pass leaves a part of the trace of a position that no token needs.
-	run.trace.truncate((prompt_len + tokens.len()).saturating_sub(1));
+	run.trace
+		.truncate((prompt_len + tokens.len()).saturating_sub(1));
 	Ok(Generation {
 		trace_root: run.trace.root(),
 		operations: model

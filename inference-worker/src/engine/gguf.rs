@@ -24,7 +24,9 @@ pub enum GgufError {
 	#[error("not a GGUF file: it starts with {0:02x?}")]
 	Magic([u8; 4]),
 	/// Another version of the format.
-	#[error("GGUF version {0} is not supported (2 and 3 are); convert the file with a current converter")]
+	#[error(
+		"GGUF version {0} is not supported (2 and 3 are); convert the file with a current converter"
+	)]
 	Version(u32),
 	/// The file ends early.
 	#[error("the file ends inside {what} at byte {at} of {len}: the download is incomplete")]
@@ -64,7 +66,9 @@ pub enum GgufError {
 	#[error("alignment {0} is not a power of two up to 65536")]
 	Alignment(u64),
 	/// A tensor stored in a way that is not supported.
-	#[error("tensor {name:?} is stored as {kind}: supported are F32, F16 and I2_S (bitnet.cpp: `llama-quantize … I2_S`)")]
+	#[error(
+		"tensor {name:?} is stored as {kind}: supported are F32, F16 and I2_S (bitnet.cpp: `llama-quantize … I2_S`)"
+	)]
 	TensorType {
 		/// The tensor.
 		name: String,
@@ -282,7 +286,7 @@ impl<'a> Reader<'a> {
 						.map(Value::Strings),
 					_ => Err(unknown(inner)),
 				}
-			},
+			}
 			_ => Err(unknown(kind)),
 		}
 	}
@@ -410,7 +414,10 @@ impl Gguf {
 			};
 			info.start = start;
 			if start.checked_add(info.len).is_none_or(|end| end > file_len) {
-				return fail(info, "reaches past the end of the file: the download is incomplete");
+				return fail(
+					info,
+					"reaches past the end of the file: the download is incomplete",
+				);
 			}
 		}
 		let mut order: Vec<&TensorInfo> = infos.iter().collect();

@@ -46,7 +46,10 @@ pub fn ternary_row(matrix: &TernaryMatrix, row: usize) -> Vec<u8> {
 }
 
 fn float_row(values: &[f32]) -> Vec<u8> {
-	values.iter().flat_map(|value| value.to_le_bytes()).collect()
+	values
+		.iter()
+		.flat_map(|value| value.to_le_bytes())
+		.collect()
 }
 
 fn tensor(name: String, cols: usize, rows: impl Iterator<Item = Vec<u8>>) -> Tensor {
@@ -118,7 +121,9 @@ pub fn of(model: &Model) -> Identity {
 		.head
 		.as_ref()
 		.map(|head| floats("output", head, config.vocab, config.hidden));
-	let tied = head.as_ref().is_none_or(|head| head.root == tensors[0].root);
+	let tied = head
+		.as_ref()
+		.is_none_or(|head| head.root == tensors[0].root);
 	tensors.extend(head.filter(|_| !tied));
 	for (layer, weights) in model.blocks.iter().enumerate() {
 		tensors.extend(block(layer, weights));

@@ -41,7 +41,9 @@ pub enum ModelError {
 	#[error("tensor {0:?} is missing")]
 	MissingTensor(String),
 	/// A tensor that this architecture does not have.
-	#[error("tensor {0:?} is not part of the architecture: the model needs something this engine does not do")]
+	#[error(
+		"tensor {0:?} is not part of the architecture: the model needs something this engine does not do"
+	)]
 	ExtraTensor(String),
 	/// A tensor of another shape or type than its place needs.
 	#[error("tensor {name:?} is {found}, expected {expected}")]
@@ -75,7 +77,7 @@ impl Rows {
 				for (out, value) in out.iter_mut().zip(&values[range]) {
 					*out = math::f16_to_f32(*value);
 				}
-			},
+			}
 			Self::F32(values) => out.copy_from_slice(&values[range]),
 		}
 	}
@@ -150,7 +152,11 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-	fn find(&mut self, name: &str, dims: &[usize]) -> Result<(&'a TensorInfo, &'a [u8]), ModelError> {
+	fn find(
+		&mut self,
+		name: &str,
+		dims: &[usize],
+	) -> Result<(&'a TensorInfo, &'a [u8]), ModelError> {
 		let info = self
 			.gguf
 			.tensors
@@ -182,12 +188,22 @@ impl<'a> Loader<'a> {
 		let rows = match info.kind {
 			TensorType::F16 => {
 				let (values, _) = data.as_chunks::<2>();
-				Rows::F16(values.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect())
-			},
+				Rows::F16(
+					values
+						.iter()
+						.map(|bytes| u16::from_le_bytes(*bytes))
+						.collect(),
+				)
+			}
 			TensorType::F32 => {
 				let (values, _) = data.as_chunks::<4>();
-				Rows::F32(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
-			},
+				Rows::F32(
+					values
+						.iter()
+						.map(|bytes| f32::from_le_bytes(*bytes))
+						.collect(),
+				)
+			}
 			TensorType::I2S => return Err(Self::wrong_type(info, "F16 or F32")),
 		};
 		if !rows.is_finite() {
@@ -203,7 +219,12 @@ impl<'a> Loader<'a> {
 		})
 	}
 
-	fn ternary(&mut self, name: &str, cols: usize, rows: usize) -> Result<TernaryMatrix, ModelError> {
+	fn ternary(
+		&mut self,
+		name: &str,
+		cols: usize,
+		rows: usize,
+	) -> Result<TernaryMatrix, ModelError> {
 		let (info, data) = self.find(name, &[cols, rows])?;
 		if info.kind != TensorType::I2S {
 			return Err(Self::wrong_type(info, "I2_S"));
@@ -223,7 +244,9 @@ impl Model {
 		// SAFETY: the map is read-only and lives only in this function, which copies what it keeps. A program that
 		// shortens the file meanwhile makes this process fail with SIGBUS, as for every program that maps files.
 		let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-		let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+		let stem = path
+			.file_stem()
+			.map(|stem| stem.to_string_lossy().into_owned());
 		Self::from_bytes(&map, &stem.unwrap_or_default())
 	}
 
@@ -269,7 +292,11 @@ impl Model {
 				ffn_down: loader.ternary(&name("ffn_down"), ffn, hidden)?,
 			});
 		}
-		if let Some(extra) = gguf.tensors.keys().find(|name| !loader.used.contains(*name)) {
+		if let Some(extra) = gguf
+			.tensors
+			.keys()
+			.find(|name| !loader.used.contains(*name))
+		{
 			return Err(ModelError::ExtraTensor(extra.clone()));
 		}
 		let mut model = Self {

@@ -194,7 +194,8 @@ impl ReceiptFile {
 			return Err(ReceiptError::Field("tokens"));
 		}
 		let hash = |text: &str, field| parse_hash(text).ok_or(ReceiptError::Field(field));
-		let number = |text: &str, field| text.parse::<u64>().map_err(|_| ReceiptError::Field(field));
+		let number =
+			|text: &str, field| text.parse::<u64>().map_err(|_| ReceiptError::Field(field));
 		let from = wire.receipt;
 		let receipt = Receipt {
 			spec: from.spec,

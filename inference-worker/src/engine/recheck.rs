@@ -1,12 +1,7 @@
 //! Re-execution: the same bits, or the first fault.
 
 use super::{
-	forward::KvCache,
-	generate::CHUNK,
-	model::Model,
-	receipt::ReceiptFile,
-	sampler,
-	trace::Trace,
+	forward::KvCache, generate::CHUNK, model::Model, receipt::ReceiptFile, sampler, trace::Trace,
 	types::*,
 };
 use aria_kernels::Backend;
@@ -51,7 +46,11 @@ pub fn recheck(
 		let pass = model.forward(backend, &mut cache, chunk, from, &mut trace, cancelled);
 		let Ok(logits) = pass else {
 			// Only a cancelled pass or damaged weights get here: inputs were checked above.
-			return if cancelled() { None } else { Some(Err(Fault::WrongTrace)) };
+			return if cancelled() {
+				None
+			} else {
+				Some(Err(Fault::WrongTrace))
+			};
 		};
 		for (row, logits) in logits.chunks_exact(vocab).enumerate() {
 			let position = start + from + row;
@@ -126,21 +125,35 @@ pub fn check_fields(model: &Model, file: &ReceiptFile) -> Result<(), CheckFailur
 	let receipt = &file.signed.receipt;
 	let check = |holds: bool, failure| if holds { Ok(()) } else { Err(failure) };
 	check(file.signed.verify_signature(), CheckFailure::Signature)?;
-	check(receipt.spec == SPEC_VERSION, CheckFailure::Spec(receipt.spec))?;
+	check(
+		receipt.spec == SPEC_VERSION,
+		CheckFailure::Spec(receipt.spec),
+	)?;
 	check(receipt.model == model.id, CheckFailure::Model)?;
 	let counts = receipt.prompt_tokens as usize == file.prompt.len()
 		&& receipt.output_tokens as usize == file.output.len();
 	check(counts, CheckFailure::Counts)?;
 	let request = request_hash(&file.salt, &file.prompt);
 	check(receipt.request == request, CheckFailure::Request)?;
-	check(receipt.output == output_hash(&file.output), CheckFailure::Output)?;
-	let operations = model.operations().of(receipt.prompt_tokens, receipt.output_tokens);
-	check(operations == Some(receipt.operations), CheckFailure::Operations)?;
+	check(
+		receipt.output == output_hash(&file.output),
+		CheckFailure::Output,
+	)?;
+	let operations = model
+		.operations()
+		.of(receipt.prompt_tokens, receipt.output_tokens);
+	check(
+		operations == Some(receipt.operations),
+		CheckFailure::Operations,
+	)?;
 	let times = receipt.times.started_ms <= receipt.times.finished_ms;
 	check(times, CheckFailure::Times)?;
 	// An answer cut before a stop text is a prefix of its tokens' text.
 	let decoded = model.tokenizer.decode(&file.output);
-	let text = file.text.as_ref().is_none_or(|text| decoded.starts_with(text.as_str()));
+	let text = file
+		.text
+		.as_ref()
+		.is_none_or(|text| decoded.starts_with(text.as_str()));
 	check(text, CheckFailure::Text)
 }
 

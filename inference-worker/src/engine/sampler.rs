@@ -25,7 +25,9 @@ pub fn best(logits: &[f32], limit: usize) -> Vec<u32> {
 		let (left, right) = (logits[*a as usize], logits[*b as usize]);
 		// 0.0 and -0.0 are equal; NaN can't occur, and would still leave a total order.
 		let order = right.partial_cmp(&left);
-		order.unwrap_or_else(|| right.total_cmp(&left)).then(a.cmp(b))
+		order
+			.unwrap_or_else(|| right.total_cmp(&left))
+			.then(a.cmp(b))
 	};
 	if limit > 0 && limit < order.len() {
 		order.select_nth_unstable_by(limit - 1, by_logit);

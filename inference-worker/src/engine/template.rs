@@ -56,7 +56,8 @@ impl ChatTemplate {
 			.map_err(|error| TemplateError::Parse(error.to_string()))?;
 		environment.set_syntax(syntax);
 		environment.set_fuel(Some(FUEL));
-		environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+		environment
+			.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
 		environment.add_function(
 			"raise_exception",
 			|message: String| -> Result<Value, minijinja::Error> {
@@ -106,7 +107,7 @@ impl ChatTemplate {
 			.map_err(|error| match (error.kind(), error.detail()) {
 				(ErrorKind::InvalidOperation, Some(detail)) => {
 					TemplateError::Refused(detail.to_owned())
-				},
+				}
 				_ => TemplateError::Render(error.to_string()),
 			})
 	}

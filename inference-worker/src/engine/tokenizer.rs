@@ -124,7 +124,11 @@ impl Tokenizer {
 			)));
 		}
 		// Microsoft's own file lacks the key; its vocabulary is Llama 3's.
-		let inferred = if tokens.len() == 128_256 { "llama-bpe" } else { "gpt-2" };
+		let inferred = if tokens.len() == 128_256 {
+			"llama-bpe"
+		} else {
+			"gpt-2"
+		};
 		let (pre, words) = match gguf.text("tokenizer.ggml.pre").unwrap_or(inferred) {
 			"gpt-2" | "gpt2" => (
 				"gpt-2",
@@ -146,7 +150,12 @@ impl Tokenizer {
 			vocabulary.push((token.clone(), id));
 		}
 		let bpe = BPE::builder()
-			.vocab_and_merges(vocabulary.into_iter().collect::<tokenizers::models::bpe::Vocab>(), pairs)
+			.vocab_and_merges(
+				vocabulary
+					.into_iter()
+					.collect::<tokenizers::models::bpe::Vocab>(),
+				pairs,
+			)
 			.ignore_merges(pre == "llama-bpe")
 			.build()
 			.map_err(|error| TokenizerError::Vocabulary(error.to_string()))?;
@@ -311,7 +320,7 @@ impl Tokenizer {
 					}
 				}
 				bytes
-			},
+			}
 		}
 	}
 
@@ -355,7 +364,7 @@ impl TextDecoder {
 					text.push_str(valid);
 					self.pending.clear();
 					return text;
-				},
+				}
 				Err(error) => {
 					let valid = error.valid_up_to();
 					text.push_str(&String::from_utf8_lossy(&self.pending[..valid]));
@@ -365,7 +374,7 @@ impl TextDecoder {
 					};
 					text.push(char::REPLACEMENT_CHARACTER);
 					self.pending.drain(..valid + bad);
-				},
+				}
 			}
 		}
 	}

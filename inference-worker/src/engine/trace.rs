@@ -49,7 +49,11 @@ impl Trace {
 
 	/// Root over the roots of all positions.
 	pub fn root(&self) -> H256 {
-		let roots: Vec<H256> = self.positions.iter().map(|list| merkle::root(list)).collect();
+		let roots: Vec<H256> = self
+			.positions
+			.iter()
+			.map(|list| merkle::root(list))
+			.collect();
 		merkle::root(&roots)
 	}
 }

@@ -156,7 +156,9 @@ pub enum EngineError {
 	#[error("{0}")]
 	InvalidParameter(&'static str),
 	/// The arithmetic produced NaN or infinity: the weights are damaged.
-	#[error("the model produced a number that is not finite; check the file with `aria-worker inspect`")]
+	#[error(
+		"the model produced a number that is not finite; check the file with `aria-worker inspect`"
+	)]
 	NotFinite,
 	/// The engine's thread has ended.
 	#[error("the engine has stopped")]

@@ -43,12 +43,14 @@ impl Engine {
 		let (jobs, mut inbox) = mpsc::channel(limit);
 		let queued = Arc::new(AtomicUsize::new(0));
 		let (thread_model, thread_queued) = (model.clone(), queued.clone());
-		std::thread::Builder::new().name("engine".into()).spawn(move || {
-			while let Some(job) = inbox.blocking_recv() {
-				run(&thread_model, &backend, &meter, job);
-				thread_queued.fetch_sub(1, Ordering::Relaxed);
-			}
-		})?;
+		std::thread::Builder::new()
+			.name("engine".into())
+			.spawn(move || {
+				while let Some(job) = inbox.blocking_recv() {
+					run(&thread_model, &backend, &meter, job);
+					thread_queued.fetch_sub(1, Ordering::Relaxed);
+				}
+			})?;
 		Ok(EngineHandle {
 			model,
 			jobs,
@@ -70,13 +72,13 @@ fn run(model: &Model, backend: &Backend, meter: &Meter, job: Job) {
 				Err(error) => Event::Error(error),
 			};
 			drop(events.try_send(last));
-		},
+		}
 		Job::Recheck(request, answer) => {
 			let result = recheck(model, backend, &request, &|| answer.is_closed());
 			if let Some(result) = result {
 				drop(answer.send(result));
 			}
-		},
+		}
 	}
 }
 
