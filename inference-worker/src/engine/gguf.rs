@@ -125,7 +125,7 @@ impl TensorType {
 		match self {
 			Self::F32 => elements.checked_mul(4),
 			Self::F16 => elements.checked_mul(2),
-			Self::I2S => (elements % 128 == 0).then_some(elements / 4 + 32),
+			Self::I2S => elements.is_multiple_of(128).then_some(elements / 4 + 32),
 		}
 	}
 }

@@ -1,0 +1,340 @@
+//! The engine as a whole: same bits however it is run, and receipts that hold only what happened.
+
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+mod support;
+
+use aria_kernels::{Backend, Isa};
+use aria_primitives::{
+	H256,
+	receipt::{Receipt, Sampling},
+	work::Fault,
+};
+use aria_worker::engine::{
+	Engine, EngineError, Event, FinishReason, GenerateRequest, Generation, Model, RecheckRequest,
+	SubmitError,
+	energy::Meter,
+	forward::KvCache,
+	generate::generate,
+	receipt::ReceiptFile,
+	recheck::{CheckFailure, recheck, verify_receipt},
+	trace::Trace,
+};
+use proptest::prelude::*;
+use sp_core::{Pair, sr25519};
+use std::sync::{Arc, LazyLock};
+
+static MODEL: LazyLock<Model> =
+	LazyLock::new(|| Model::from_bytes(&support::synth::model(1).bytes(), "synthetic").unwrap());
+
+fn scalar() -> Backend {
+	Backend::new(Isa::from_name("scalar").unwrap(), 1)
+}
+
+fn request(prompt: &str, temperature_micro: u32, max_tokens: u32) -> GenerateRequest {
+	GenerateRequest {
+		prompt: MODEL.tokenizer.encode(prompt, true, false).unwrap(),
+		max_tokens,
+		sampling: Sampling {
+			temperature_micro,
+			top_p_micro: 950_000,
+			seed: 11,
+			..Default::default()
+		},
+		..Default::default()
+	}
+}
+
+fn answer(backend: &Backend, request: GenerateRequest) -> Generation {
+	let meter = Meter::default();
+	generate(&MODEL, backend, &meter, request, &mut |_| {}, &|| false).unwrap()
+}
+
+fn claim(answer: &Generation) -> RecheckRequest {
+	RecheckRequest {
+		prompt: answer.prompt.clone(),
+		output: answer.tokens.clone(),
+		sampling: answer.sampling,
+		trace_root: answer.trace_root,
+	}
+}
+
+#[test]
+fn answer_should_not_depend_on_instruction_set_or_threads() {
+	let expected = answer(&scalar(), request("the cat", 900_000, 20));
+	for isa in Isa::supported() {
+		for threads in [1, 2] {
+			let backend = Backend::new(isa, threads);
+			let found = answer(&backend, request("the cat", 900_000, 20));
+			assert_eq!(found.tokens, expected.tokens, "{isa} x {threads}");
+			assert_eq!(found.logprobs, expected.logprobs, "{isa} x {threads}");
+			assert_eq!(found.trace_root, expected.trace_root, "{isa} x {threads}");
+			assert_eq!(
+				recheck(&MODEL, &backend, &claim(&expected), &|| false),
+				Some(Ok(expected.logprobs.clone()))
+			);
+		}
+	}
+}
+
+proptest! {
+	#![proptest_config(ProptestConfig::with_cases(12))]
+	#[test]
+	fn batch_has_the_bits_of_one_at_a_time(tokens in prop::collection::vec(0u32..260, 1..40), cut in 0usize..40) {
+		let backend = Backend::new(Isa::detect(), 1);
+		let cut = cut.min(tokens.len());
+		let run = |parts: Vec<&[u32]>| {
+			let (mut cache, mut trace, mut logits) = (KvCache::new(&MODEL.config), Trace::default(), Vec::new());
+			for part in parts {
+				logits.extend(MODEL.forward(&backend, &mut cache, part, 0, &mut trace, &|| false).unwrap());
+			}
+			(trace.root(), logits.iter().map(|logit| logit.to_bits()).collect::<Vec<_>>())
+		};
+		let single = run(tokens.chunks(1).collect());
+		prop_assert_eq!(&run(vec![&tokens]), &single);
+		prop_assert_eq!(&run(vec![&tokens[..cut], &tokens[cut..]]), &single);
+	}
+
+	#[test]
+	fn altered_answers_are_found(at in 0usize..12, by in 1u32..260, temperature in prop::sample::select(vec![0u32, 800_000])) {
+		let honest = answer(&scalar(), request("a dog", temperature, 12));
+		let mut claim = claim(&honest);
+		let at = at % claim.output.len();
+		claim.output[at] = (claim.output[at] + by) % 260;
+		prop_assert_eq!(recheck(&MODEL, &scalar(), &claim, &|| false), Some(Err(Fault::WrongToken)));
+	}
+}
+
+#[test]
+fn recheck_should_reject_another_trace_prompt_or_seed() {
+	let honest = answer(&scalar(), request("one", 1_000_000, 24));
+	let found = |claim: RecheckRequest| recheck(&MODEL, &scalar(), &claim, &|| false);
+	let mut trace = claim(&honest);
+	trace.trace_root.0[5] ^= 1;
+	assert_eq!(found(trace), Some(Err(Fault::WrongTrace)));
+	let mut seed = claim(&honest);
+	seed.sampling.seed += 1;
+	assert_eq!(found(seed), Some(Err(Fault::WrongToken)));
+	let mut empty = claim(&honest);
+	empty.output.clear();
+	assert_eq!(found(empty), Some(Err(Fault::WrongCount)));
+	assert_eq!(recheck(&MODEL, &scalar(), &claim(&honest), &|| true), None);
+}
+
+fn receipt() -> (ReceiptFile, sr25519::Pair) {
+	let pair = sr25519::Pair::from_string("//Alice", None).unwrap();
+	let honest = answer(&scalar(), request("receipt", 700_000, 10));
+	(
+		ReceiptFile::sign(&honest, MODEL.id, 3, H256([9; 32]), &pair),
+		pair,
+	)
+}
+
+#[test]
+fn receipt_should_survive_json_and_verify() {
+	let (file, _) = receipt();
+	let back = ReceiptFile::from_json(&file.to_json().to_string()).unwrap();
+	assert_eq!(back, file);
+	assert_eq!(
+		verify_receipt(&MODEL, &scalar(), &back, &|| false)
+			.unwrap()
+			.len(),
+		file.output.len()
+	);
+}
+
+/// Name, change and the check that fails for a worker that signs the change.
+type Case = (&'static str, fn(&mut Receipt), Option<CheckFailure>);
+
+#[test]
+fn verify_should_reject_every_changed_field() {
+	let cases: [Case; 15] = [
+		("spec", |r| r.spec += 1, Some(CheckFailure::Spec(2))),
+		("model", |r| r.model.0[0] ^= 1, Some(CheckFailure::Model)),
+		(
+			"worker",
+			|r| r.worker = [7; 32].into(),
+			Some(CheckFailure::Signature),
+		),
+		(
+			"request",
+			|r| r.request.0[0] ^= 1,
+			Some(CheckFailure::Request),
+		),
+		("output", |r| r.output.0[0] ^= 1, Some(CheckFailure::Output)),
+		(
+			"trace",
+			|r| r.trace_root.0[0] ^= 1,
+			Some(CheckFailure::Trace),
+		),
+		(
+			"prompt tokens",
+			|r| r.prompt_tokens += 1,
+			Some(CheckFailure::Counts),
+		),
+		(
+			"output tokens",
+			|r| r.output_tokens -= 1,
+			Some(CheckFailure::Counts),
+		),
+		("seed", |r| r.sampling.seed += 1, Some(CheckFailure::Token)),
+		(
+			"temperature",
+			|r| r.sampling.temperature_micro = 90_000_000,
+			Some(CheckFailure::Token),
+		),
+		(
+			"operations",
+			|r| r.operations += 1,
+			Some(CheckFailure::Operations),
+		),
+		(
+			"started",
+			|r| r.times.started_ms = u64::MAX,
+			Some(CheckFailure::Times),
+		),
+		// What only the worker knows can't be re-executed, but nobody else can change it.
+		("finished", |r| r.times.finished_ms += 1, None),
+		("consent", |r| r.consent_version += 1, None),
+		("energy", |r| r.energy.microjoules += 1, None),
+	];
+	for (name, change, expected) in cases {
+		let (mut file, pair) = receipt();
+		change(&mut file.signed.receipt);
+		let found = verify_receipt(&MODEL, &scalar(), &file, &|| false).err();
+		assert_eq!(
+			found,
+			Some(CheckFailure::Signature),
+			"{name}, old signature"
+		);
+		file.signed.signature = pair.sign(&file.signed.receipt.signing_payload());
+		let found = verify_receipt(&MODEL, &scalar(), &file, &|| false).err();
+		assert_eq!(found, expected, "{name}, signed anew");
+	}
+	let around: [(fn(&mut ReceiptFile), CheckFailure); 5] = [
+		(|f| f.signed.signature.0[3] ^= 1, CheckFailure::Signature),
+		(|f| f.salt.0[0] ^= 1, CheckFailure::Request),
+		(|f| f.prompt[0] ^= 1, CheckFailure::Request),
+		(|f| f.output[0] ^= 1, CheckFailure::Output),
+		(
+			|f| f.text = Some("something else".into()),
+			CheckFailure::Text,
+		),
+	];
+	for (change, expected) in around {
+		let (mut file, _) = receipt();
+		change(&mut file);
+		assert_eq!(
+			verify_receipt(&MODEL, &scalar(), &file, &|| false),
+			Err(expected)
+		);
+	}
+}
+
+#[test]
+fn requests_out_of_range_should_be_refused_with_numbers() {
+	let ask = |request| {
+		generate(
+			&MODEL,
+			&scalar(),
+			&Meter::default(),
+			request,
+			&mut |_| {},
+			&|| false,
+		)
+	};
+	let long = GenerateRequest {
+		prompt: vec![1; 97],
+		..request("", 0, 1)
+	};
+	let refused = EngineError::ContextLengthExceeded {
+		prompt: 97,
+		context: 96,
+	};
+	assert_eq!(ask(long), Err(refused));
+	let unknown = GenerateRequest {
+		prompt: vec![260],
+		..request("", 0, 1)
+	};
+	assert_eq!(
+		ask(unknown),
+		Err(EngineError::UnknownToken {
+			token: 260,
+			vocab: 260
+		})
+	);
+	assert!(matches!(
+		ask(request("x", 0, 0)),
+		Err(EngineError::InvalidParameter(_))
+	));
+	let empty = GenerateRequest {
+		prompt: vec![],
+		..request("", 0, 1)
+	};
+	assert_eq!(ask(empty).unwrap().prompt, [258]);
+	let full = ask(GenerateRequest {
+		prompt: vec![1; 96],
+		..request("", 0, 50)
+	});
+	assert_eq!(full.unwrap().tokens.len(), 1);
+}
+
+#[test]
+fn identity_should_follow_every_weight() {
+	let other = Model::from_bytes(&support::synth::model(2).bytes(), "other").unwrap();
+	assert_ne!(other.id, MODEL.id);
+	let again = Model::from_bytes(&support::synth::model(1).bytes(), "again").unwrap();
+	assert_eq!(again.id, MODEL.id);
+}
+
+#[test]
+fn engine_thread_should_stream_refuse_and_cancel() {
+	let model =
+		Arc::new(Model::from_bytes(&support::synth::model(1).bytes(), "synthetic").unwrap());
+	let engine = Engine::spawn(model, scalar(), Meter::default(), 2).unwrap();
+	let mut events = engine.submit(request("stream", 0, 8)).unwrap();
+	let (mut text, mut ids) = (String::new(), Vec::new());
+	let done = loop {
+		match events.blocking_recv().unwrap() {
+			Event::Token(token) => {
+				text += &token.text;
+				ids.push(token.id);
+			}
+			Event::Done(done) => break done,
+			Event::Error(error) => panic!("{error}"),
+		}
+	};
+	assert_eq!((&text, &ids), (&done.text, &done.tokens));
+	let kept: Vec<_> = std::iter::repeat_with(|| engine.submit(request("q", 0, 90)))
+		.take(64)
+		.collect();
+	assert!(
+		kept.iter()
+			.any(|result| matches!(result, Err(SubmitError::QueueFull(2))))
+	);
+}
+
+#[test]
+fn cancelled_answer_should_keep_a_checkable_prefix() {
+	let count = std::cell::Cell::new(0);
+	let cancelled = || {
+		count.set(count.get() + 1);
+		count.get() > 10
+	};
+	let meter = Meter::default();
+	let part = generate(
+		&MODEL,
+		&scalar(),
+		&meter,
+		request("x", 0, 50),
+		&mut |_| {},
+		&cancelled,
+	);
+	let part = part.unwrap();
+	assert_eq!(part.finish, FinishReason::Cancelled);
+	assert!(!part.tokens.is_empty());
+	assert!(matches!(
+		recheck(&MODEL, &scalar(), &claim(&part), &|| false),
+		Some(Ok(_))
+	));
+}

@@ -1,0 +1,266 @@
+//! Files: what is read, and that nothing else is.
+
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+mod support;
+
+use aria_worker::engine::{
+	Model, ModelError,
+	gguf::{Gguf, GgufError, TensorType},
+	tokenizer::{TextDecoder, Tokenizer},
+};
+use proptest::prelude::*;
+use std::path::PathBuf;
+use support::synth::Builder;
+
+fn vectors(folder: &str) -> Option<PathBuf> {
+	let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+		.join("../../shared/vectors")
+		.join(folder);
+	if path.exists() {
+		return Some(path);
+	}
+	println!("skipped: {} is absent", path.display());
+	None
+}
+
+#[test]
+fn rejects_other_formats_and_versions() {
+	assert!(matches!(
+		Gguf::parse(b"PK\x03\x04 and more"),
+		Err(GgufError::Magic(_))
+	));
+	let mut bytes = Builder::default().bytes();
+	bytes[4] = 9;
+	assert_eq!(Gguf::parse(&bytes), Err(GgufError::Version(9)));
+}
+
+#[test]
+fn rejects_lying_counts_and_lengths() {
+	for at in [8, 16] {
+		let mut bytes = Builder::default().bytes();
+		bytes[at..at + 8].fill(0xff);
+		assert!(matches!(Gguf::parse(&bytes), Err(GgufError::Limit { .. })));
+	}
+	let mut file = Builder::default();
+	file.text("key", "value");
+	let mut bytes = file.bytes();
+	bytes[24..32].copy_from_slice(&1000u64.to_le_bytes());
+	assert!(matches!(
+		Gguf::parse(&bytes),
+		Err(GgufError::Truncated { .. })
+	));
+}
+
+#[test]
+fn rejects_tensors_that_are_unknown_misshapen_or_outside() {
+	let with = |dims: &[u64], kind, len| {
+		let mut file = Builder::default();
+		file.tensor("t", dims, kind, vec![0; len]);
+		Gguf::parse(&file.bytes())
+	};
+	for (kind, name) in [
+		(38, "TL1"),
+		(39, "TL2"),
+		(35, "TQ2_0"),
+		(8, "Q8_0"),
+		(77, "77"),
+	] {
+		let Err(GgufError::TensorType { kind, .. }) = with(&[128], kind, 64) else {
+			panic!("type {name} was taken");
+		};
+		assert!(kind.contains(name));
+	}
+	assert!(matches!(with(&[0], 0, 32), Err(GgufError::Shape(_))));
+	assert!(matches!(
+		with(&[u64::MAX, 9], 0, 32),
+		Err(GgufError::Shape(_))
+	));
+	assert!(matches!(with(&[100], 36, 64), Err(GgufError::Shape(_))));
+	assert!(matches!(
+		with(&[1000], 0, 32),
+		Err(GgufError::Position { .. })
+	));
+	let mut file = Builder::default();
+	file.tensor("a", &[64], 0, vec![0; 128]);
+	file.tensor("b", &[32], 0, vec![0; 128]);
+	assert!(matches!(
+		Gguf::parse(&file.bytes()),
+		Err(GgufError::Position { .. })
+	));
+	let mut file = Builder::default();
+	file.int("general.alignment", 24);
+	assert_eq!(Gguf::parse(&file.bytes()), Err(GgufError::Alignment(24)));
+	let mut file = Builder::default();
+	file.int("k", 1);
+	file.int("k", 2);
+	assert_eq!(
+		Gguf::parse(&file.bytes()),
+		Err(GgufError::Duplicate("k".into()))
+	);
+}
+
+#[test]
+fn rejects_other_architectures_and_extra_tensors() {
+	let mut file = Builder::default();
+	file.text("general.architecture", "llama");
+	let error = Model::from_bytes(&file.bytes(), "")
+		.err()
+		.unwrap()
+		.to_string();
+	assert!(
+		error.contains("llama") && error.contains("bitnet-b1.58"),
+		"{error}"
+	);
+	let mut file = support::synth::model(1);
+	file.tensor("blk.0.attn_q_norm.weight", &[32], 0, vec![0; 128]);
+	assert!(
+		Model::from_bytes(&file.bytes(), "")
+			.err()
+			.unwrap()
+			.to_string()
+			.contains("attn_q_norm")
+	);
+}
+
+proptest! {
+	#![proptest_config(ProptestConfig::with_cases(96))]
+	#[test]
+	fn damaged_files_never_panic(cut in any::<prop::sample::Index>(), flips in prop::collection::vec((0usize..6000, any::<u8>()), 0..8)) {
+		let mut bytes = support::synth::model(3).bytes();
+		for (at, value) in flips {
+			bytes[at] ^= value;
+		}
+		drop(Gguf::parse(&bytes).map(|gguf| Tokenizer::from_gguf(&gguf).is_ok()));
+		bytes.truncate(cut.index(bytes.len()));
+		prop_assert!(Model::from_bytes(&bytes, "").is_err());
+	}
+
+	#[test]
+	fn pieces_join_to_the_text(text in "\\PC{0,40}", sizes in prop::collection::vec(1usize..4, 200)) {
+		let mut decoder = TextDecoder::default();
+		let (mut rest, mut out) = (text.as_bytes(), String::new());
+		for size in sizes {
+			let (piece, tail) = rest.split_at(size.min(rest.len()));
+			out += &decoder.push(piece);
+			rest = tail;
+		}
+		out += &decoder.finish();
+		prop_assert_eq!(out, text);
+	}
+}
+
+#[test]
+fn markup_in_text_should_stay_text() {
+	let gguf = Gguf::parse(&support::synth::model(1).bytes()).unwrap();
+	let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
+	assert_eq!(
+		tokenizer.encode("the<|eot_id|>", false, true).unwrap(),
+		[257, 259]
+	);
+	let plain = tokenizer.encode("the<|eot_id|>", false, false).unwrap();
+	assert!(!plain.contains(&259));
+	assert_eq!(tokenizer.decode(&plain), "the<|eot_id|>");
+}
+
+#[test]
+fn tokenizers_should_agree_with_published_vectors() {
+	let Some(folder) = vectors("ggml-vocab") else {
+		return;
+	};
+	for name in ["gpt-2", "llama-bpe", "qwen2"] {
+		let file = folder.join(format!("ggml-vocab-{name}.gguf"));
+		let read = |extension: &str| {
+			std::fs::read_to_string(format!("{}{extension}", file.display())).unwrap()
+		};
+		let gguf = Gguf::parse(&std::fs::read(&file).unwrap()).unwrap();
+		let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
+		let (inputs, outputs) = (read(".inp"), read(".out"));
+		let mut count = 0;
+		for (input, output) in inputs.split("\n__ggml_vocab_test__\n").zip(outputs.lines()) {
+			let expected: Vec<u32> = output
+				.split_whitespace()
+				.map(|id| id.parse().unwrap())
+				.collect();
+			assert_eq!(
+				tokenizer.encode(input, false, false).unwrap(),
+				expected,
+				"{name}: {input:?}"
+			);
+			count += 1;
+		}
+		assert!(count > 40, "{name}: only {count} cases");
+	}
+}
+
+#[test]
+fn file_of_bitnet_cpp_should_load() {
+	let Some(folder) = vectors("bitnet-cpp") else {
+		return;
+	};
+	let bytes = std::fs::read(folder.join("tiny-i2s.gguf")).unwrap();
+	let gguf = Gguf::parse(&bytes).unwrap();
+	let config = aria_worker::engine::config::ModelConfig::from_gguf(&gguf).unwrap();
+	for info in gguf
+		.tensors
+		.values()
+		.filter(|info| info.kind == TensorType::I2S)
+	{
+		let (cols, rows) = (info.dims[0] as usize, info.dims[1] as usize);
+		let matrix =
+			aria_kernels::TernaryMatrix::from_i2_s(gguf.data(&bytes, info), rows, cols).unwrap();
+		assert!(matrix.scale().is_finite() && matrix.row(0).iter().any(|weight| *weight != 0));
+	}
+	assert!(config.layers > 0);
+	// Its merges name tokens that its vocabulary lacks: text can't be cut as the model was trained.
+	assert!(matches!(
+		Model::from_bytes(&bytes, "tiny"),
+		Err(ModelError::Tokenizer(_))
+	));
+}
+
+#[test]
+fn logits_should_agree_with_the_trainer() {
+	use aria_kernels::{Backend, Isa};
+	use aria_worker::engine::forward::KvCache;
+	let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+	let (path, fixture) = (
+		root.join("models/aria-demo.gguf"),
+		root.join("tests/fixtures/demo-logits.json"),
+	);
+	let model = Model::open(&path).unwrap();
+	let fixture: serde_json::Value =
+		serde_json::from_str(&std::fs::read_to_string(fixture).unwrap()).unwrap();
+	let ids: Vec<u32> = serde_json::from_value(fixture["ids"].clone()).unwrap();
+	let tolerance = fixture["tolerance"].as_f64().unwrap();
+	assert_eq!(
+		model
+			.tokenizer
+			.encode(fixture["text"].as_str().unwrap(), true, false)
+			.unwrap(),
+		ids
+	);
+	let top: Vec<Vec<(usize, f64)>> = serde_json::from_value(fixture["top"].clone()).unwrap();
+	let last: Vec<f64> = serde_json::from_value(fixture["last"].clone()).unwrap();
+	let mut cache = KvCache::new(&model.config);
+	let backend = Backend::new(Isa::detect(), 2);
+	let logits = model
+		.forward(&backend, &mut cache, &ids, 0, &mut (), &|| false)
+		.unwrap();
+	let rows: Vec<&[f32]> = logits.chunks_exact(model.config.vocab).collect();
+	assert_eq!((rows.len(), top.len()), (ids.len(), ids.len()));
+	for (position, (row, best)) in rows.iter().zip(&top).enumerate() {
+		for (id, expected) in best {
+			let difference = (f64::from(row[*id]) - expected).abs();
+			assert!(
+				difference < tolerance,
+				"position {position}, token {id}: off by {difference}"
+			);
+		}
+	}
+	let final_row = rows.last().unwrap();
+	assert_eq!(final_row.len(), last.len());
+	for (found, expected) in final_row.iter().zip(&last) {
+		assert!((f64::from(*found) - expected).abs() < tolerance);
+	}
+}
