@@ -146,6 +146,9 @@ fn receipt_should_survive_json_and_verify() {
 /// Name, change and the check that fails for a worker that signs the change.
 type Case = (&'static str, fn(&mut Receipt), Option<CheckFailure>);
 
+/// A change beside the receipt and the check that fails.
+type Around = (fn(&mut ReceiptFile), CheckFailure);
+
 #[test]
 fn verify_should_reject_every_changed_field() {
 	let cases: [Case; 15] = [
@@ -211,7 +214,7 @@ fn verify_should_reject_every_changed_field() {
 		let found = verify_receipt(&MODEL, &scalar(), &file, &|| false).err();
 		assert_eq!(found, expected, "{name}, signed anew");
 	}
-	let around: [(fn(&mut ReceiptFile), CheckFailure); 5] = [
+	let around: [Around; 5] = [
 		(|f| f.signed.signature.0[3] ^= 1, CheckFailure::Signature),
 		(|f| f.salt.0[0] ^= 1, CheckFailure::Request),
 		(|f| f.prompt[0] ^= 1, CheckFailure::Request),
