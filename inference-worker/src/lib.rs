@@ -3,3 +3,4 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 pub mod engine;
+pub mod service;

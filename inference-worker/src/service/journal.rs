@@ -1,0 +1,494 @@
+//! The journal: every receipt that was handed out and what became of it, on disk before anybody relies on it.
+//!
+//! `journal.jsonl` holds one JSON object a line and is only ever appended to:
+//!
+//! ```text
+//! {"receipt": {..}}                                       an answer, before its receipt is handed out
+//! {"batch": {"root", "from", "until", "leaves": [..]}}    receipts about to be committed, before they are
+//! {"committed": {"root", "batch"}}                        that batch is final on the chain under this number
+//! {"dropped": {"root", "requeue"}}                        that batch will never be
+//! ```
+//!
+//! A worker that is killed at any moment goes on from here. Receipts stay in memory as long as the worker runs,
+//! some hundred bytes and eight more for each token; a journal is started anew by moving the file away once all of
+//! its batches are over.
+
+use crate::engine::receipt::ReceiptFile;
+use aria_primitives::{AccountId, H256, merkle, receipt::SignedReceipt, work::BatchId};
+use serde::{Deserialize, Serialize};
+use std::{
+	collections::HashMap,
+	fs::{File, OpenOptions, TryLockError},
+	io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
+	path::{Path, PathBuf},
+	sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+/// The journal's file in its folder.
+pub const FILE_NAME: &str = "journal.jsonl";
+/// Longest line, bytes: prompt and answer of the longest receipt file.
+const MAX_LINE: u64 = 64 * 1024 * 1024;
+
+/// Why something could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+	/// The disk refused.
+	#[error("can't write the journal: {0}")]
+	Io(#[from] std::io::Error),
+	/// A receipt that could not be read back.
+	#[error("the receipt is too long for the journal")]
+	TooLong,
+	/// An earlier write failed halfway and could not be undone.
+	#[error("the journal ended after a failed write; restart the worker")]
+	Broken,
+	/// A batch or receipt that the journal does not hold.
+	#[error("the journal holds no such {0}")]
+	Unknown(&'static str),
+}
+
+/// Why a journal can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+	/// A file could not be created, read or cut.
+	#[error("can't open {path}: {error}")]
+	Io {
+		/// The file.
+		path: PathBuf,
+		/// Why.
+		error: std::io::Error,
+	},
+	/// Another worker has it.
+	#[error("{0} is in use by another worker; give each its own --state-dir")]
+	InUse(PathBuf),
+	/// A line that no worker wrote.
+	#[error(
+		"{path}, line {line}, is damaged ({reason}); restore the file, or move it away to start without its receipts"
+	)]
+	Damaged {
+		/// The file.
+		path: PathBuf,
+		/// Line number, from 1.
+		line: usize,
+		/// What is wrong with it.
+		reason: String,
+	},
+}
+
+/// Where a receipt was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+	/// The batch.
+	pub batch: BatchId,
+	/// Which leaf of it.
+	pub leaf_index: u32,
+}
+
+/// A receipt of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+	/// The receipt and what is needed to check it.
+	pub file: ReceiptFile,
+	/// Where it is committed, once that is final.
+	pub committed: Option<Committed>,
+}
+
+/// A batch that was, or was about to be, submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PendingBatch {
+	/// Merkle root of its leaves.
+	pub root: H256,
+	/// Its number on the chain is at least this.
+	pub from: BatchId,
+	/// Last block that can include the call.
+	pub until: u32,
+	/// Identifiers of its receipts, in order.
+	pub leaves: Vec<H256>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+	Receipt(serde_json::Value),
+	Batch(PendingBatch),
+	Committed { root: H256, batch: BatchId },
+	Dropped { root: H256, requeue: bool },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+	/// In no batch.
+	Waiting,
+	/// In a batch that is not final.
+	Pending,
+	Committed(Committed),
+	/// In a batch that was given up.
+	Lost,
+}
+
+#[derive(Default)]
+struct State {
+	entries: HashMap<H256, (ReceiptFile, Place)>,
+	/// Identifiers of waiting receipts, oldest first.
+	waiting: Vec<H256>,
+	pending: Vec<PendingBatch>,
+	committed: HashMap<BatchId, Vec<H256>>,
+}
+
+impl State {
+	fn put(&mut self, ids: &[H256], place: impl Fn(u32) -> Place) {
+		for (index, id) in ids.iter().enumerate() {
+			if let Some((_, at)) = self.entries.get_mut(id) {
+				*at = place(index as u32);
+			}
+		}
+	}
+
+	fn take_pending(&mut self, root: &H256) -> Option<PendingBatch> {
+		let index = self.pending.iter().position(|batch| batch.root == *root)?;
+		Some(self.pending.remove(index))
+	}
+
+	fn apply(&mut self, line: Line) -> Result<(), String> {
+		match line {
+			Line::Receipt(json) => {
+				let file =
+					ReceiptFile::from_json(&json.to_string()).map_err(|error| error.to_string())?;
+				self.add(file);
+			}
+			Line::Batch(batch) => {
+				if batch.leaves.is_empty() || merkle::root(&batch.leaves) != batch.root {
+					return Err("a batch's leaves do not hash to its root".into());
+				}
+				let waits = |id| matches!(self.entries.get(id), Some((_, Place::Waiting)));
+				if !batch.leaves.iter().all(waits) {
+					return Err("a batch of receipts that are not waiting".into());
+				}
+				self.begin(batch);
+			}
+			Line::Committed { root, batch } => {
+				self.commit(&root, batch).ok_or("no such batch")?;
+			}
+			Line::Dropped { root, requeue } => {
+				self.drop_batch(&root, requeue).ok_or("no such batch")?;
+			}
+		}
+		Ok(())
+	}
+
+	fn add(&mut self, file: ReceiptFile) {
+		let id = file.signed.leaf();
+		if let std::collections::hash_map::Entry::Vacant(free) = self.entries.entry(id) {
+			free.insert((file, Place::Waiting));
+			self.waiting.push(id);
+		}
+	}
+
+	fn begin(&mut self, batch: PendingBatch) {
+		self.put(&batch.leaves, |_| Place::Pending);
+		let entries = &self.entries;
+		let waits = |id: &H256| matches!(entries.get(id), Some((_, Place::Waiting)));
+		self.waiting.retain(waits);
+		self.pending.push(batch);
+	}
+
+	fn commit(&mut self, root: &H256, batch: BatchId) -> Option<()> {
+		let pending = self.take_pending(root)?;
+		self.put(&pending.leaves, |leaf_index| {
+			Place::Committed(Committed { batch, leaf_index })
+		});
+		self.committed.insert(batch, pending.leaves);
+		Some(())
+	}
+
+	fn drop_batch(&mut self, root: &H256, requeue: bool) -> Option<()> {
+		let pending = self.take_pending(root)?;
+		if requeue {
+			self.put(&pending.leaves, |_| Place::Waiting);
+			let later = std::mem::replace(&mut self.waiting, pending.leaves);
+			self.waiting.extend(later);
+		} else {
+			self.put(&pending.leaves, |_| Place::Lost);
+		}
+		Some(())
+	}
+}
+
+struct Writer {
+	file: File,
+	/// Length up to which the file is known to be whole.
+	len: u64,
+	broken: bool,
+}
+
+impl Writer {
+	fn append(&mut self, line: &Line) -> Result<(), JournalError> {
+		if self.broken {
+			return Err(JournalError::Broken);
+		}
+		let mut bytes = serde_json::to_vec(line).map_err(std::io::Error::from)?;
+		bytes.push(b'\n');
+		if bytes.len() as u64 > MAX_LINE {
+			return Err(JournalError::TooLong);
+		}
+		let written = self
+			.file
+			.write_all(&bytes)
+			.and_then(|()| self.file.sync_data());
+		if let Err(error) = written {
+			// Half a line must not stay in front of the next one.
+			let undone = self
+				.file
+				.set_len(self.len)
+				.and_then(|()| self.file.seek(SeekFrom::Start(self.len)));
+			self.broken = undone.is_err();
+			return Err(error.into());
+		}
+		self.len += bytes.len() as u64;
+		Ok(())
+	}
+}
+
+struct Inner {
+	/// Locked around every change, so that the file's order is the memory's order.
+	writer: Mutex<Writer>,
+	state: RwLock<State>,
+}
+
+/// The journal of a worker. Clones are the same journal.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+impl Journal {
+	/// Opens the journal in a folder, which is created if needed, and replays it.
+	///
+	/// A last line without its end, as a crash leaves it, is cut off: nobody was told that it was written.
+	pub fn open(dir: &Path) -> Result<Self, OpenError> {
+		let path = dir.join(FILE_NAME);
+		let io = |error| OpenError::Io {
+			path: path.clone(),
+			error,
+		};
+		create_private_dir(dir).map_err(io)?;
+		let mut options = OpenOptions::new();
+		options.create(true).truncate(false).read(true).write(true);
+		// Prompts are in it.
+		#[cfg(unix)]
+		std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+		let mut file = options.open(&path).map_err(io)?;
+		match file.try_lock() {
+			Ok(()) => {}
+			Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path)),
+			Err(TryLockError::Error(error)) => return Err(io(error)),
+		}
+		let (state, len) = replay(&file, &path)?;
+		if file.metadata().map_err(io)?.len() > len {
+			tracing::warn!(
+				"{}: cut off a last line that was not fully written",
+				path.display()
+			);
+			file.set_len(len)
+				.and_then(|()| file.sync_all())
+				.map_err(io)?;
+		}
+		file.seek(SeekFrom::Start(len)).map_err(io)?;
+		// The folder's entry must survive a crash as well.
+		File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
+		Ok(Self(Arc::new(Inner {
+			writer: Mutex::new(Writer {
+				file,
+				len,
+				broken: false,
+			}),
+			state: RwLock::new(state),
+		})))
+	}
+
+	fn read<R>(&self, read: impl FnOnce(&State) -> R) -> R {
+		read(&self.0.state.read().unwrap_or_else(PoisonError::into_inner))
+	}
+
+	/// Writes a line and applies it, off the async threads, even when the caller no longer waits.
+	async fn write<R: Send + 'static>(
+		&self,
+		line: impl FnOnce(&State) -> Result<Option<Line>, JournalError> + Send + 'static,
+		apply: impl FnOnce(&mut State) -> R + Send + 'static,
+	) -> Result<R, JournalError> {
+		let inner = self.0.clone();
+		let write = move || {
+			let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+			let line = line(&inner.state.read().unwrap_or_else(PoisonError::into_inner))?;
+			if let Some(line) = line {
+				writer.append(&line)?;
+			}
+			let mut state = inner.state.write().unwrap_or_else(PoisonError::into_inner);
+			Ok(apply(&mut state))
+		};
+		match tokio::task::spawn_blocking(write).await {
+			Ok(result) => result,
+			Err(_) => Err(JournalError::Broken),
+		}
+	}
+
+	/// Appends a receipt and returns its identifier once it is on disk. A receipt that it holds is not written again.
+	pub async fn record(&self, file: ReceiptFile) -> Result<H256, JournalError> {
+		let id = file.signed.leaf();
+		let json = file.to_json();
+		self.write(
+			move |state| Ok((!state.entries.contains_key(&id)).then_some(Line::Receipt(json))),
+			move |state| state.add(file),
+		)
+		.await?;
+		Ok(id)
+	}
+
+	/// A receipt by its identifier: the leaf hash of the signed receipt.
+	pub fn get(&self, id: &H256) -> Option<Entry> {
+		self.read(|state| {
+			let (file, place) = state.entries.get(id)?;
+			let committed = match place {
+				Place::Committed(committed) => Some(*committed),
+				_ => None,
+			};
+			Some(Entry {
+				file: file.clone(),
+				committed,
+			})
+		})
+	}
+
+	/// Up to `limit` receipts of this worker that are in no batch, oldest first.
+	pub fn waiting(&self, worker: &AccountId, limit: usize) -> Vec<(H256, SignedReceipt)> {
+		self.read(|state| {
+			let receipt =
+				|id: &H256| Some((*id, state.entries.get(id).map(|(file, _)| &file.signed)?));
+			let ours = |(_, signed): &(H256, &SignedReceipt)| signed.receipt.worker == *worker;
+			let found = state.waiting.iter().filter_map(receipt).filter(ours);
+			found
+				.take(limit)
+				.map(|(id, signed)| (id, signed.clone()))
+				.collect()
+		})
+	}
+
+	/// Batches whose end is not known.
+	pub fn pending(&self) -> Vec<PendingBatch> {
+		self.read(|state| state.pending.clone())
+	}
+
+	/// Writes down a batch that is about to be submitted, and returns its root.
+	pub async fn begin_batch(
+		&self,
+		leaves: Vec<H256>,
+		from: BatchId,
+		until: u32,
+	) -> Result<H256, JournalError> {
+		let root = merkle::root(&leaves);
+		let batch = PendingBatch {
+			root,
+			from,
+			until,
+			leaves,
+		};
+		let line = batch.clone();
+		self.write(
+			move |state| {
+				let waits = |id| matches!(state.entries.get(id), Some((_, Place::Waiting)));
+				if line.leaves.is_empty() || !line.leaves.iter().all(waits) {
+					return Err(JournalError::Unknown("waiting receipt"));
+				}
+				Ok(Some(Line::Batch(line)))
+			},
+			move |state| state.begin(batch),
+		)
+		.await?;
+		Ok(root)
+	}
+
+	/// Writes down that a batch is final.
+	pub async fn commit_batch(&self, root: H256, batch: BatchId) -> Result<(), JournalError> {
+		self.end_batch(root, Line::Committed { root, batch }, move |state| {
+			state.commit(&root, batch)
+		})
+		.await
+	}
+
+	/// Writes down that a batch will never be on the chain; its receipts wait again with `requeue`.
+	pub async fn drop_batch(&self, root: H256, requeue: bool) -> Result<(), JournalError> {
+		self.end_batch(root, Line::Dropped { root, requeue }, move |state| {
+			state.drop_batch(&root, requeue)
+		})
+		.await
+	}
+
+	async fn end_batch(
+		&self,
+		root: H256,
+		line: Line,
+		apply: impl FnOnce(&mut State) -> Option<()> + Send + 'static,
+	) -> Result<(), JournalError> {
+		let known = move |state: &State| {
+			let known = state.pending.iter().any(|batch| batch.root == root);
+			known
+				.then_some(Some(line))
+				.ok_or(JournalError::Unknown("batch"))
+		};
+		self.write(known, apply).await.map(|_| ())
+	}
+
+	/// A leaf of a committed batch, with its Merkle proof.
+	pub fn leaf(&self, batch: BatchId, index: u32) -> Option<(ReceiptFile, Vec<H256>)> {
+		self.read(|state| {
+			let leaves = state.committed.get(&batch)?;
+			let (file, _) = state.entries.get(leaves.get(index as usize)?)?;
+			Some((file.clone(), merkle::proof(leaves, index as usize)?))
+		})
+	}
+}
+
+/// Creates a folder that only its owner may enter.
+pub(crate) fn create_private_dir(dir: &Path) -> std::io::Result<()> {
+	let mut builder = std::fs::DirBuilder::new();
+	builder.recursive(true);
+	#[cfg(unix)]
+	std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+	builder.create(dir)
+}
+
+/// Reads all lines: what they amount to, and the length up to the end of the last whole one.
+fn replay(file: &File, path: &Path) -> Result<(State, u64), OpenError> {
+	let mut state = State::default();
+	let mut reader = BufReader::new(file);
+	let (mut len, mut number) = (0, 0);
+	let mut bytes = Vec::new();
+	loop {
+		bytes.clear();
+		number += 1;
+		let damaged = |reason: String| OpenError::Damaged {
+			path: path.to_owned(),
+			line: number,
+			reason,
+		};
+		let read = reader
+			.by_ref()
+			.take(MAX_LINE + 1)
+			.read_until(b'\n', &mut bytes)
+			.map_err(|error| OpenError::Io {
+				path: path.to_owned(),
+				error,
+			})? as u64;
+		if read > MAX_LINE {
+			return Err(damaged("too long".into()));
+		}
+		if bytes.last() != Some(&b'\n') {
+			return Ok((state, len));
+		}
+		let line: Line = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+		state.apply(line).map_err(damaged)?;
+		len += read;
+	}
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -1,0 +1,3 @@
+//! The worker as a service: what it keeps, what it answers, and what it owes to the chain.
+
+pub mod journal;
