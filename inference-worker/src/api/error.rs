@@ -1,0 +1,196 @@
+//! Errors in the shape that OpenAI's clients read.
+
+use crate::{
+	engine::{EngineError, SubmitError},
+	service::journal::JournalError,
+};
+use axum::{
+	Json,
+	extract::rejection::BytesRejection,
+	http::{HeaderValue, StatusCode, header},
+	response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+/// Seconds after which a client may try a full queue again.
+const RETRY_AFTER: &str = "2";
+
+/// An error of the API: `{"error": {"message", "type", "param", "code"}}` with its status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+	/// HTTP status.
+	pub status: StatusCode,
+	/// For people.
+	pub message: String,
+	/// OpenAI's class of the error.
+	pub kind: &'static str,
+	/// The request's field at fault.
+	pub param: Option<String>,
+	/// For programs.
+	pub code: Option<&'static str>,
+}
+
+impl ApiError {
+	fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+		Self {
+			status,
+			message: message.into(),
+			kind,
+			param: None,
+			code: None,
+		}
+	}
+
+	/// 400 without a field.
+	pub(super) fn bad_request(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+	}
+
+	/// 400 about a field.
+	pub(super) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+		let mut error = Self::bad_request(message);
+		error.param = Some(param.into());
+		error
+	}
+
+	/// 400 about a field that this server knows and can't obey.
+	pub(super) fn unsupported(param: &str) -> Self {
+		Self::invalid(param, format!("{param} is not supported by this server"))
+			.with_code("unsupported_parameter")
+	}
+
+	/// 404.
+	pub(super) fn not_found(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("not_found")
+	}
+
+	/// 405.
+	pub(super) fn method_not_allowed() -> Self {
+		Self::new(
+			StatusCode::METHOD_NOT_ALLOWED,
+			"invalid_request_error",
+			"this path does not take that method",
+		)
+		.with_code("method_not_allowed")
+	}
+
+	/// 401.
+	pub(super) fn unauthorized() -> Self {
+		Self::new(
+			StatusCode::UNAUTHORIZED,
+			"authentication_error",
+			"a valid API key is needed: send it as \"Authorization: Bearer KEY\"",
+		)
+		.with_code("invalid_api_key")
+	}
+
+	/// 404 about a model.
+	pub(super) fn model_not_found(model: &str) -> Self {
+		// What the client sent is repeated, but not at any length.
+		let shown: String = model.chars().take(100).collect();
+		let mut error = Self::not_found(format!("the model {shown:?} is not served here"));
+		error.param = Some("model".into());
+		error.with_code("model_not_found")
+	}
+
+	/// 500.
+	pub(super) fn server(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
+	}
+
+	/// 503.
+	pub(super) fn stopped() -> Self {
+		Self::new(
+			StatusCode::SERVICE_UNAVAILABLE,
+			"server_error",
+			"the engine has stopped",
+		)
+		.with_code("engine_stopped")
+	}
+
+	/// Names the error for programs.
+	pub(super) fn with_code(mut self, code: &'static str) -> Self {
+		self.code = Some(code);
+		self
+	}
+
+	/// The body, also sent inside a stream whose headers are gone.
+	pub(super) fn body(&self) -> Value {
+		json!({ "error": {
+			"message": self.message,
+			"type": self.kind,
+			"param": self.param,
+			"code": self.code,
+		} })
+	}
+}
+
+impl IntoResponse for ApiError {
+	fn into_response(self) -> Response {
+		let mut response = (self.status, Json(self.body())).into_response();
+		let headers = response.headers_mut();
+		match self.status {
+			StatusCode::TOO_MANY_REQUESTS => {
+				headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+			}
+			StatusCode::UNAUTHORIZED => {
+				headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+			}
+			_ => {}
+		}
+		response
+	}
+}
+
+impl From<EngineError> for ApiError {
+	fn from(error: EngineError) -> Self {
+		let message = error.to_string();
+		match error {
+			EngineError::ContextLengthExceeded { .. } => {
+				Self::bad_request(message).with_code("context_length_exceeded")
+			}
+			EngineError::UnknownToken { .. } => Self::invalid("prompt", message),
+			EngineError::InvalidParameter(_) => Self::bad_request(message),
+			EngineError::NotFinite => Self::server(message).with_code("not_finite"),
+			EngineError::Stopped => Self::stopped(),
+		}
+	}
+}
+
+impl From<SubmitError> for ApiError {
+	fn from(error: SubmitError) -> Self {
+		match error {
+			SubmitError::QueueFull(_) => Self::new(
+				StatusCode::TOO_MANY_REQUESTS,
+				"rate_limit_error",
+				error.to_string(),
+			)
+			.with_code("queue_full"),
+			SubmitError::Stopped => Self::stopped(),
+			SubmitError::Invalid(error) => error.into(),
+		}
+	}
+}
+
+impl From<JournalError> for ApiError {
+	fn from(error: JournalError) -> Self {
+		// The path and the disk's complaint are the operator's business.
+		tracing::error!("the receipt of an answer was not written: {error}");
+		Self::server("the receipt of the answer could not be written").with_code("journal_failed")
+	}
+}
+
+impl From<BytesRejection> for ApiError {
+	fn from(error: BytesRejection) -> Self {
+		if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+			return Self::new(
+				StatusCode::PAYLOAD_TOO_LARGE,
+				"invalid_request_error",
+				format!("the body is longer than {} bytes", super::MAX_BODY),
+			)
+			.with_code("request_too_large");
+		}
+		Self::bad_request("the body could not be read")
+	}
+}

@@ -1,0 +1,150 @@
+//! What can be asked without generating: health, models, receipts, tokens.
+
+use super::{ApiError, Shared, params::Fields, prompt::token_list};
+use crate::engine::{
+	Model,
+	receipt::{parse_hash, to_hex},
+};
+use axum::{
+	Json,
+	body::Bytes,
+	extract::{Path, State, rejection::BytesRejection},
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// `GET /health`.
+pub(super) async fn health() -> Json<Value> {
+	Json(json!({ "status": "ok" }))
+}
+
+/// Weights of a model, however they are stored.
+fn parameters(model: &Model) -> u64 {
+	let config = &model.config;
+	let table = (config.vocab * config.hidden) as u64;
+	let head = if model.head.is_some() { table } else { 0 };
+	let norms: usize = model
+		.blocks
+		.iter()
+		.map(|block| {
+			block.attn_norm.len()
+				+ block.attn_sub_norm.len()
+				+ block.ffn_norm.len()
+				+ block.ffn_sub_norm.len()
+		})
+		.sum::<usize>()
+		+ model.output_norm.len();
+	// A multiply-accumulate of the ternary layers is one of their weights.
+	model.operations().position + table + head + norms as u64
+}
+
+fn describe(shared: &Shared) -> Value {
+	let model = shared.api.engine.model();
+	json!({
+		"id": shared.api.model_name,
+		"object": "model",
+		"created": shared.started,
+		"owned_by": "aria",
+		"meta": {
+			"name": model.name,
+			"architecture": model.config.architecture,
+			"licence": model.licence,
+			"context_length": model.config.context,
+			"n_ctx_train": model.config.context,
+			"n_vocab": model.config.vocab,
+			"n_embd": model.config.hidden,
+			"n_params": parameters(model),
+			"size": model.bytes,
+			"model_root": to_hex(model.id.as_bytes()),
+			"chat_template": model.template.source().is_some(),
+		},
+	})
+}
+
+/// `GET /v1/models`.
+pub(super) async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
+	Json(json!({ "object": "list", "data": [describe(&shared)] }))
+}
+
+/// `GET /v1/models/{id}`.
+pub(super) async fn model(
+	State(shared): State<Arc<Shared>>,
+	Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+	if id != shared.api.model_name {
+		return Err(ApiError::model_not_found(&id));
+	}
+	Ok(Json(describe(&shared)))
+}
+
+/// `GET /v1/receipts/{id}`.
+pub(super) async fn receipt(
+	State(shared): State<Arc<Shared>>,
+	Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+	let unknown = || {
+		ApiError::not_found("there is no receipt with this identifier")
+			.with_code("receipt_not_found")
+	};
+	let hash = parse_hash(&id).ok_or_else(unknown)?;
+	let entry = shared.api.journal.get(&hash).ok_or_else(unknown)?;
+	let committed = entry
+		.committed
+		.map(|at| json!({ "batch": at.batch, "leaf_index": at.leaf_index }));
+	Ok(Json(json!({
+		"id": to_hex(hash.as_bytes()),
+		"object": "receipt",
+		"receipt_file": entry.file.to_json(),
+		"committed": committed,
+	})))
+}
+
+/// `POST /tokenize`: `content` (or `prompt`) to `tokens`, as in a completion's prompt.
+///
+/// `add_special` puts the token that begins a text first where the model wants one; `parse_special` reads markup.
+pub(super) async fn tokenize(
+	State(shared): State<Arc<Shared>>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	let body = body?;
+	let work = move || {
+		let fields = Fields::parse(&body)?;
+		let text = match fields.text("content")? {
+			Some(text) => text,
+			None => fields
+				.text("prompt")?
+				.ok_or_else(|| ApiError::invalid("content", "content is missing"))?,
+		};
+		let (bos, special) = (fields.flag("add_special")?, fields.flag("parse_special")?);
+		let tokenizer = &shared.api.engine.model().tokenizer;
+		let tokens = tokenizer
+			.encode(text, bos, special)
+			.map_err(|error| ApiError::invalid("content", error.to_string()))?;
+		Ok(Json(json!({ "count": tokens.len(), "tokens": tokens })))
+	};
+	tokio::task::spawn_blocking(work)
+		.await
+		.map_err(|_| ApiError::server("the text could not be read"))?
+}
+
+/// `POST /detokenize`: `tokens` to `content`.
+pub(super) async fn detokenize(
+	State(shared): State<Arc<Shared>>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	let fields = Fields::parse(&body?)?;
+	let tokens = fields
+		.get("tokens")
+		.and_then(Value::as_array)
+		.and_then(|list| token_list(list))
+		.ok_or_else(|| {
+			ApiError::invalid("tokens", "tokens must be a list of token ids")
+				.with_code("invalid_type")
+		})?;
+	let model = shared.api.engine.model();
+	if let Some(id) = tokens.iter().find(|id| **id as usize >= model.config.vocab) {
+		let message = format!("token {id} is outside the vocabulary");
+		return Err(ApiError::invalid("tokens", message));
+	}
+	Ok(Json(json!({ "content": model.tokenizer.decode(&tokens) })))
+}

@@ -1,0 +1,127 @@
+//! The OpenAI-compatible HTTP API.
+//!
+//! `POST /v1/chat/completions` and `/v1/completions` (whole or streamed), `GET /v1/models`, `GET /v1/receipts/{id}`,
+//! `POST /tokenize` and `/detokenize`, `GET /health`; the first three also without `/v1`. Fields that this server does
+//! not know are ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt
+//! is signed and in the journal; the response carries it under `aria`.
+
+mod answer;
+mod auth;
+mod error;
+mod generate;
+mod info;
+mod params;
+mod prompt;
+mod shape;
+
+pub use error::ApiError;
+
+use crate::{engine::EngineHandle, service::journal::Journal};
+use aria_primitives::SPEC_VERSION;
+use axum::{
+	Router,
+	extract::{DefaultBodyLimit, Request},
+	http::{HeaderName, HeaderValue},
+	middleware::{self, Next},
+	response::Response,
+	routing::{get, post},
+};
+use sp_core::sr25519;
+use std::{
+	sync::{Arc, atomic::AtomicU32},
+	time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Longest request body, bytes.
+pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
+/// Longest request identifier that is echoed, bytes.
+const MAX_REQUEST_ID: usize = 128;
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the API needs.
+pub struct ApiState {
+	/// Runs the model.
+	pub engine: EngineHandle,
+	/// Identifier under which clients ask for the model.
+	pub model_name: String,
+	/// Signs receipts.
+	pub signer: Arc<sr25519::Pair>,
+	/// Where receipts are on disk before an answer ends.
+	pub journal: Journal,
+	/// Version of the consent contract in force, 0 off the chain.
+	pub consent_version: Arc<AtomicU32>,
+	/// Key that clients must send; without one, any key is accepted.
+	pub api_key: Option<String>,
+	/// Alters a token of each answer before signing it, to test that verifiers notice.
+	#[cfg(feature = "fault-injection")]
+	pub alter_token: bool,
+}
+
+/// The state and what does not change while the server runs.
+struct Shared {
+	api: Arc<ApiState>,
+	/// Seconds since the Unix epoch at which the API was made.
+	started: u64,
+	fingerprint: String,
+}
+
+fn unix_seconds() -> u64 {
+	SystemTime::now()
+		.duration_since(UNIX_EPOCH)
+		.map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// The routes of the API.
+pub fn router(state: Arc<ApiState>) -> Router {
+	let root = hex::encode(state.engine.model().id.as_bytes());
+	let shared = Arc::new(Shared {
+		api: state,
+		started: unix_seconds(),
+		fingerprint: format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root)),
+	});
+	let both = Router::new()
+		.route("/models", get(info::models))
+		.route("/models/{*id}", get(info::model))
+		.route("/completions", post(generate::completions))
+		.route("/chat/completions", post(generate::chat));
+	let with_key = Router::new()
+		.route("/v1/receipts/{id}", get(info::receipt))
+		.route("/tokenize", post(info::tokenize))
+		.route("/detokenize", post(info::detokenize))
+		.nest("/v1", both.clone())
+		.merge(both)
+		.route_layer(middleware::from_fn_with_state(
+			shared.clone(),
+			auth::require_key,
+		));
+	Router::new()
+		.route("/health", get(info::health))
+		.route("/v1/health", get(info::health))
+		.merge(with_key)
+		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
+		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+		.layer(DefaultBodyLimit::max(MAX_BODY))
+		.layer(middleware::from_fn(request_id))
+		.with_state(shared)
+}
+
+/// Echoes the client's request identifier, or makes one.
+async fn request_id(request: Request, next: Next) -> Response {
+	let usable = |value: &&HeaderValue| {
+		let bytes = value.as_bytes();
+		(1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+	};
+	let given = request.headers().get(X_REQUEST_ID).filter(usable).cloned();
+	let made = || HeaderValue::from_str(&format!("req-{}", random_hex())).ok();
+	let id = given.or_else(made);
+	let mut response = next.run(request).await;
+	if let Some(id) = id {
+		response.headers_mut().insert(X_REQUEST_ID, id);
+	}
+	response
+}
+
+/// 128 random bits in hex.
+fn random_hex() -> String {
+	hex::encode(rand::random::<[u8; 16]>())
+}

@@ -1,0 +1,288 @@
+//! Fields of a request: read by name, so that an error can say which one is wrong.
+
+use super::{ApiError, shape::Kind};
+use crate::engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS};
+use aria_primitives::receipt::Sampling;
+use serde_json::{Map, Value};
+
+/// Tokens of a text completion when the request does not say, as at OpenAI.
+const DEFAULT_COMPLETION_TOKENS: u32 = 16;
+/// Most alternatives per token of a text completion, as at OpenAI.
+const MAX_LEGACY_LOGPROBS: u64 = 5;
+/// Highest temperature.
+const MAX_TEMPERATURE: f64 = 100.0;
+
+/// A JSON object whose fields are asked for by name. `null` is as good as absent.
+pub(super) struct Fields(Map<String, Value>);
+
+/// A value at which a field that can't be obeyed changes nothing.
+enum Neutral {
+	Number(f64),
+	/// Null, false, or an empty text, list or object.
+	Empty,
+	/// One of these texts.
+	Text(&'static [&'static str]),
+}
+
+/// Fields that change the answer and are not implemented, with the value that is harmless.
+const UNSUPPORTED: [(&str, Neutral); 35] = [
+	("presence_penalty", Neutral::Number(0.0)),
+	("frequency_penalty", Neutral::Number(0.0)),
+	("repeat_penalty", Neutral::Number(1.0)),
+	("repetition_penalty", Neutral::Number(1.0)),
+	("length_penalty", Neutral::Number(1.0)),
+	("best_of", Neutral::Number(1.0)),
+	("typical_p", Neutral::Number(1.0)),
+	("mirostat", Neutral::Number(0.0)),
+	("dry_multiplier", Neutral::Number(0.0)),
+	("xtc_probability", Neutral::Number(0.0)),
+	("min_tokens", Neutral::Number(0.0)),
+	("logit_bias", Neutral::Empty),
+	("tools", Neutral::Empty),
+	("functions", Neutral::Empty),
+	("suffix", Neutral::Empty),
+	("grammar", Neutral::Empty),
+	("json_schema", Neutral::Empty),
+	("guided_json", Neutral::Empty),
+	("guided_regex", Neutral::Empty),
+	("guided_choice", Neutral::Empty),
+	("guided_grammar", Neutral::Empty),
+	("structured_outputs", Neutral::Empty),
+	("stop_token_ids", Neutral::Empty),
+	("bad_words", Neutral::Empty),
+	("audio", Neutral::Empty),
+	("web_search_options", Neutral::Empty),
+	("chat_template", Neutral::Empty),
+	("chat_template_kwargs", Neutral::Empty),
+	("continue_final_message", Neutral::Empty),
+	("ignore_eos", Neutral::Empty),
+	("include_stop_str_in_output", Neutral::Empty),
+	("use_beam_search", Neutral::Empty),
+	("echo", Neutral::Empty),
+	("tool_choice", Neutral::Text(&["none", "auto"])),
+	("function_call", Neutral::Text(&["none", "auto"])),
+];
+
+/// What a request says beside its prompt.
+pub(super) struct Options {
+	pub(super) max_tokens: u32,
+	pub(super) sampling: Sampling,
+	pub(super) stop: Vec<String>,
+	/// Whether log probabilities are wanted, and how many alternatives.
+	pub(super) logprobs: Option<u8>,
+	pub(super) stream: bool,
+	pub(super) include_usage: bool,
+}
+
+fn wrong_type(name: &str, expected: &str) -> ApiError {
+	ApiError::invalid(name, format!("{name} must be {expected}")).with_code("invalid_type")
+}
+
+fn out_of_range(name: &str, range: &str) -> ApiError {
+	ApiError::invalid(name, format!("{name} must be {range}")).with_code("invalid_value")
+}
+
+fn micro(value: f64) -> u32 {
+	// Callers have checked the range.
+	(value * 1e6).round() as u32
+}
+
+impl Fields {
+	/// Reads a body.
+	pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+		match serde_json::from_slice(body) {
+			Ok(Value::Object(fields)) => Ok(Self(fields)),
+			Ok(_) => Err(ApiError::bad_request("the body must be a JSON object")),
+			Err(error) => Err(ApiError::bad_request(format!(
+				"the body is not JSON: {error}"
+			))),
+		}
+	}
+
+	/// A field's value.
+	pub(super) fn get(&self, name: &str) -> Option<&Value> {
+		self.0.get(name).filter(|value| !value.is_null())
+	}
+
+	/// A text.
+	pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
+		let read = |value: &Value| value.as_str().map(str::len).is_some();
+		match self.get(name) {
+			Some(value) if !read(value) => Err(wrong_type(name, "a string")),
+			value => Ok(value.and_then(Value::as_str)),
+		}
+	}
+
+	/// True or false.
+	pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+		match self.get(name) {
+			None => Ok(false),
+			Some(value) => value
+				.as_bool()
+				.ok_or_else(|| wrong_type(name, "true or false")),
+		}
+	}
+
+	fn number(&self, name: &str, default: f64, max: f64) -> Result<f64, ApiError> {
+		let Some(value) = self.get(name) else {
+			return Ok(default);
+		};
+		let number = value.as_f64().ok_or_else(|| wrong_type(name, "a number"))?;
+		if !(0.0..=max).contains(&number) {
+			return Err(out_of_range(name, &format!("between 0 and {max}")));
+		}
+		Ok(number)
+	}
+
+	/// An integer of at least `min`; values above `u32::MAX` become that.
+	fn count(&self, name: &str, min: i64) -> Result<Option<u32>, ApiError> {
+		let Some(value) = self.get(name) else {
+			return Ok(None);
+		};
+		match (value.as_i64(), value.as_u64()) {
+			(None, None) => Err(wrong_type(name, "an integer")),
+			(Some(number), _) if number < min => {
+				Err(out_of_range(name, &format!("an integer of at least {min}")))
+			}
+			(Some(number), _) => Ok(Some(u32::try_from(number.max(0)).unwrap_or(u32::MAX))),
+			(None, Some(_)) => Ok(Some(u32::MAX)),
+		}
+	}
+
+	/// Refuses fields that would change the answer and can't be obeyed.
+	fn refuse_unsupported(&self) -> Result<(), ApiError> {
+		for (name, neutral) in &UNSUPPORTED {
+			let Some(value) = self.get(name) else {
+				continue;
+			};
+			let harmless = match (neutral, value) {
+				(Neutral::Number(harmless), Value::Number(number)) => {
+					number.as_f64() == Some(*harmless)
+				}
+				(Neutral::Number(_), _) => return Err(wrong_type(name, "a number")),
+				(Neutral::Empty, Value::Bool(set)) => !set,
+				(Neutral::Empty, Value::String(text)) => text.is_empty(),
+				(Neutral::Empty, Value::Array(list)) => list.is_empty(),
+				(Neutral::Empty, Value::Object(map)) => map.is_empty(),
+				(Neutral::Text(texts), Value::String(text)) => texts.contains(&text.as_str()),
+				_ => false,
+			};
+			if !harmless {
+				return Err(ApiError::unsupported(name));
+			}
+		}
+		if let Some(format) = self.get("response_format")
+			&& format.get("type").and_then(Value::as_str) != Some("text")
+		{
+			return Err(ApiError::unsupported("response_format"));
+		}
+		let texts_only = |list: &Vec<Value>| list.iter().all(|item| item == "text");
+		match self.get("modalities") {
+			None => Ok(()),
+			Some(Value::Array(list)) if texts_only(list) => Ok(()),
+			Some(_) => Err(ApiError::unsupported("modalities")),
+		}
+	}
+
+	fn stop(&self) -> Result<Vec<String>, ApiError> {
+		let expected = || wrong_type("stop", "a string or a list of strings");
+		let stop: Vec<String> = match self.get("stop") {
+			None => Vec::new(),
+			Some(Value::String(text)) => vec![text.clone()],
+			Some(Value::Array(list)) => list
+				.iter()
+				.map(|item| item.as_str().map(str::to_owned).ok_or_else(expected))
+				.collect::<Result<_, _>>()?,
+			Some(_) => return Err(expected()),
+		};
+		let usable = |text: &String| (1..=MAX_STOP_LEN).contains(&text.len());
+		if stop.len() > MAX_STOP_TEXTS || !stop.iter().all(usable) {
+			let range = format!("at most {MAX_STOP_TEXTS} texts of 1 to {MAX_STOP_LEN} bytes");
+			return Err(out_of_range("stop", &range));
+		}
+		Ok(stop)
+	}
+
+	fn seed(&self) -> Result<u64, ApiError> {
+		let Some(value) = self.get("seed") else {
+			return Ok(rand::random());
+		};
+		// A negative seed is a seed as well.
+		value
+			.as_u64()
+			.or_else(|| value.as_i64().map(i64::cast_unsigned))
+			.ok_or_else(|| wrong_type("seed", "an integer of 64 bits"))
+	}
+
+	fn logprobs(&self, kind: Kind) -> Result<Option<u8>, ApiError> {
+		match kind {
+			Kind::Completion => match self.get("logprobs") {
+				None => Ok(None),
+				Some(value) => match value.as_u64() {
+					Some(count) if count <= MAX_LEGACY_LOGPROBS => Ok(Some(count as u8)),
+					_ => Err(out_of_range("logprobs", "an integer between 0 and 5")),
+				},
+			},
+			Kind::Chat => {
+				let wanted = self.flag("logprobs")?;
+				let top = self.count("top_logprobs", 0)?;
+				if top.is_some_and(|top| top > u32::from(MAX_TOP_LOGPROBS)) {
+					return Err(out_of_range("top_logprobs", "an integer between 0 and 20"));
+				}
+				if top.is_some_and(|top| top > 0) && !wanted {
+					return Err(ApiError::invalid(
+						"top_logprobs",
+						"top_logprobs needs logprobs to be true",
+					));
+				}
+				Ok(wanted.then_some(top.unwrap_or(0) as u8))
+			}
+		}
+	}
+
+	/// Whether a stream ends with the usage.
+	fn include_usage(&self) -> Result<bool, ApiError> {
+		match self.get("stream_options") {
+			None => Ok(false),
+			Some(Value::Object(options)) => match options.get("include_usage") {
+				None | Some(Value::Null) => Ok(false),
+				Some(Value::Bool(wanted)) => Ok(*wanted),
+				Some(_) => Err(wrong_type("stream_options.include_usage", "true or false")),
+			},
+			Some(_) => Err(wrong_type("stream_options", "an object")),
+		}
+	}
+
+	/// Reads everything but the prompt.
+	pub(super) fn options(&self, kind: Kind) -> Result<Options, ApiError> {
+		self.refuse_unsupported()?;
+		if self.count("n", 1)?.is_some_and(|n| n > 1) {
+			return Err(
+				ApiError::invalid("n", "only one answer per request: n must be 1")
+					.with_code("unsupported_value"),
+			);
+		}
+		let max_tokens = self.count("max_tokens", 1)?;
+		let max_completion_tokens = self.count("max_completion_tokens", 1)?;
+		let default = match kind {
+			Kind::Chat => u32::MAX,
+			Kind::Completion => DEFAULT_COMPLETION_TOKENS,
+		};
+		let sampling = Sampling {
+			temperature_micro: micro(self.number("temperature", 1.0, MAX_TEMPERATURE)?),
+			// In a receipt 0 means "off"; a client that asks for 0 wants the likeliest token alone.
+			top_p_micro: micro(self.number("top_p", 1.0, 1.0)?).max(1),
+			min_p_micro: micro(self.number("min_p", 0.0, 1.0)?),
+			top_k: self.count("top_k", -1)?.unwrap_or(0),
+			seed: self.seed()?,
+		};
+		Ok(Options {
+			max_tokens: max_completion_tokens.or(max_tokens).unwrap_or(default),
+			sampling,
+			stop: self.stop()?,
+			logprobs: self.logprobs(kind)?,
+			stream: self.flag("stream")?,
+			include_usage: self.include_usage()?,
+		})
+	}
+}

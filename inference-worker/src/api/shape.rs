@@ -1,0 +1,206 @@
+//! The two shapes of an answer: chat completions and text completions, whole or in chunks.
+
+use crate::engine::{Model, TokenEvent};
+use serde_json::{Map, Value, json};
+
+/// Which endpoint was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+	/// `/v1/chat/completions`.
+	Chat,
+	/// `/v1/completions`.
+	Completion,
+}
+
+impl Kind {
+	/// First part of an answer's identifier.
+	pub(super) fn prefix(self) -> &'static str {
+		match self {
+			Self::Chat => "chatcmpl",
+			Self::Completion => "cmpl",
+		}
+	}
+
+	/// OpenAI's name of the object.
+	pub(super) fn object(self, stream: bool) -> &'static str {
+		match (self, stream) {
+			(Self::Chat, false) => "chat.completion",
+			(Self::Chat, true) => "chat.completion.chunk",
+			(Self::Completion, _) => "text_completion",
+		}
+	}
+
+	/// The only choice of a whole answer.
+	pub(super) fn choice(self, text: &str, logprobs: Value, finish: &str) -> Value {
+		match self {
+			Self::Chat => json!({
+				"index": 0,
+				"message": { "role": "assistant", "content": text, "refusal": null },
+				"logprobs": logprobs,
+				"finish_reason": finish,
+			}),
+			Self::Completion => json!({
+				"index": 0,
+				"text": text,
+				"logprobs": logprobs,
+				"finish_reason": finish,
+			}),
+		}
+	}
+
+	/// A chunk's choice before the first text; text completions have none.
+	pub(super) fn opening(self) -> Option<Value> {
+		(self == Self::Chat).then(|| {
+			json!({
+				"index": 0,
+				"delta": { "role": "assistant", "content": "" },
+				"logprobs": null,
+				"finish_reason": null,
+			})
+		})
+	}
+
+	/// A chunk's choice with text.
+	pub(super) fn piece(self, text: &str, logprobs: Value) -> Value {
+		match self {
+			Self::Chat => json!({
+				"index": 0,
+				"delta": { "content": text },
+				"logprobs": logprobs,
+				"finish_reason": null,
+			}),
+			Self::Completion => json!({
+				"index": 0,
+				"text": text,
+				"logprobs": logprobs,
+				"finish_reason": null,
+			}),
+		}
+	}
+
+	/// The last chunk's choice: no text, only why the answer ended.
+	pub(super) fn ending(self, finish: &str) -> Value {
+		match self {
+			Self::Chat => json!({
+				"index": 0,
+				"delta": {},
+				"logprobs": null,
+				"finish_reason": finish,
+			}),
+			Self::Completion => json!({
+				"index": 0,
+				"text": "",
+				"logprobs": null,
+				"finish_reason": finish,
+			}),
+		}
+	}
+}
+
+/// Collects log probabilities of tokens in the shape of an endpoint.
+pub(super) struct Logprobs {
+	kind: Kind,
+	/// How many alternatives; `None` when log probabilities are not wanted.
+	count: Option<u8>,
+	/// Characters of the tokens before the collected ones.
+	offset: usize,
+	tokens: Vec<TokenEvent>,
+}
+
+/// A token as clients see it: its text, U+FFFD for a part of a character; its name if it is markup.
+fn token_text(model: &Model, id: u32) -> String {
+	if model.tokenizer.is_control(id) {
+		return model.tokenizer.token(id).unwrap_or_default().to_owned();
+	}
+	String::from_utf8_lossy(&model.tokenizer.bytes(id)).into_owned()
+}
+
+fn chat_token(model: &Model, id: u32, logprob: f32) -> Map<String, Value> {
+	let mut entry = Map::new();
+	entry.insert("token".into(), token_text(model, id).into());
+	entry.insert("logprob".into(), logprob.into());
+	let bytes = model.tokenizer.bytes(id);
+	let bytes = (!model.tokenizer.is_control(id)).then_some(bytes);
+	entry.insert("bytes".into(), json!(bytes));
+	entry
+}
+
+impl Logprobs {
+	/// Collects nothing when `count` is `None`.
+	pub(super) fn new(kind: Kind, count: Option<u8>) -> Self {
+		Self {
+			kind,
+			count,
+			offset: 0,
+			tokens: Vec::new(),
+		}
+	}
+
+	/// Adds a token. A token that ends the turn has no place in the text, so it is left out; the receipt has it.
+	pub(super) fn push(&mut self, model: &Model, token: TokenEvent) {
+		if self.count.is_some() && !model.tokenizer.is_end(token.id) {
+			self.tokens.push(token);
+		}
+	}
+
+	/// Whether nothing was collected since the last [`Self::take`].
+	pub(super) fn is_empty(&self) -> bool {
+		self.tokens.is_empty()
+	}
+
+	/// The collected tokens as JSON, or null when log probabilities are not wanted.
+	pub(super) fn take(&mut self, model: &Model) -> Value {
+		let Some(count) = self.count else {
+			return Value::Null;
+		};
+		let tokens = std::mem::take(&mut self.tokens);
+		match self.kind {
+			Kind::Chat => chat_logprobs(model, &tokens),
+			Kind::Completion => self.legacy(model, &tokens, count),
+		}
+	}
+
+	fn legacy(&mut self, model: &Model, tokens: &[TokenEvent], count: u8) -> Value {
+		let mut offsets = Vec::with_capacity(tokens.len());
+		let mut texts = Vec::with_capacity(tokens.len());
+		let mut tops = Vec::with_capacity(tokens.len());
+		for token in tokens {
+			let text = token_text(model, token.id);
+			offsets.push(self.offset);
+			self.offset += text.chars().count();
+			let mut top = Map::new();
+			for (id, logprob) in &token.top {
+				// Parts of characters share a text: the likeliest one stays.
+				top.entry(token_text(model, *id))
+					.or_insert_with(|| (*logprob).into());
+			}
+			top.insert(text.clone(), token.logprob.into());
+			texts.push(text);
+			tops.push(top);
+		}
+		let logprobs: Vec<f32> = tokens.iter().map(|token| token.logprob).collect();
+		json!({
+			"tokens": texts,
+			"token_logprobs": logprobs,
+			"top_logprobs": (count > 0).then_some(tops),
+			"text_offset": offsets,
+		})
+	}
+}
+
+fn chat_logprobs(model: &Model, tokens: &[TokenEvent]) -> Value {
+	let content: Vec<Value> = tokens
+		.iter()
+		.map(|token| {
+			let top: Vec<_> = token
+				.top
+				.iter()
+				.map(|(id, logprob)| chat_token(model, *id, *logprob))
+				.collect();
+			let mut entry = chat_token(model, token.id, token.logprob);
+			entry.insert("top_logprobs".into(), json!(top));
+			Value::Object(entry)
+		})
+		.collect();
+	json!({ "content": content, "refusal": null })
+}
