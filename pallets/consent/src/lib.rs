@@ -5,8 +5,9 @@
 //! ## Overview
 //!
 //! A machine does no work for others until its owner grants a *contract*: how much of the machine, which kinds of
-//! work, on which days and at which times. Other pallets ask through [`ConsentCheck`](aria_primitives::traits::ConsentCheck); work that the contract does not
-//! allow at that moment fails to dispatch. Receipts name the *version* of the contract they were made under.
+//! work, on which days and at which times. Other pallets ask through
+//! [`ConsentCheck`](aria_primitives::traits::ConsentCheck); work that the contract does not allow at that moment fails
+//! to dispatch. Receipts name the *version* of the contract they were made under.
 //!
 //! ```text
 //! grant --> contract, version n --amend--> contract, version n + 1 --revoke--> none --grant--> version n + 2 ...
@@ -56,6 +57,7 @@ mod types;
 pub mod weights;
 
 #[frame_support::pallet]
+#[expect(clippy::expect_used, reason = "in code that the macro generates")]
 pub mod pallet {
 	use super::*;
 	use aria_primitives::{AccountId, consent::Terms};

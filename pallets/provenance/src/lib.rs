@@ -62,6 +62,7 @@ mod views;
 pub mod weights;
 
 #[frame_support::pallet]
+#[expect(clippy::expect_used, reason = "in code that the macro generates")]
 pub mod pallet {
 	use super::*;
 	use aria_primitives::{

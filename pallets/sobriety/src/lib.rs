@@ -60,6 +60,7 @@ mod types;
 pub mod weights;
 
 #[frame_support::pallet]
+#[expect(clippy::expect_used, reason = "in code that the macro generates")]
 pub mod pallet {
 	use super::*;
 	use aria_primitives::{AccountId, energy::Energy, traits::VerifiedWork};
