@@ -75,6 +75,16 @@ impl ApiError {
 		.with_code("method_not_allowed")
 	}
 
+	/// 413.
+	pub(super) fn too_large() -> Self {
+		Self::new(
+			StatusCode::PAYLOAD_TOO_LARGE,
+			"invalid_request_error",
+			format!("the body is longer than {} bytes", super::MAX_BODY),
+		)
+		.with_code("request_too_large")
+	}
+
 	/// 401.
 	pub(super) fn unauthorized() -> Self {
 		Self::new(
@@ -184,12 +194,7 @@ impl From<JournalError> for ApiError {
 impl From<BytesRejection> for ApiError {
 	fn from(error: BytesRejection) -> Self {
 		if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-			return Self::new(
-				StatusCode::PAYLOAD_TOO_LARGE,
-				"invalid_request_error",
-				format!("the body is longer than {} bytes", super::MAX_BODY),
-			)
-			.with_code("request_too_large");
+			return Self::too_large();
 		}
 		Self::bad_request("the body could not be read")
 	}

@@ -21,7 +21,7 @@ use aria_primitives::SPEC_VERSION;
 use axum::{
 	Router,
 	extract::{DefaultBodyLimit, Request},
-	http::{HeaderName, HeaderValue},
+	http::{HeaderName, HeaderValue, header},
 	middleware::{self, Next},
 	response::Response,
 	routing::{get, post},
@@ -101,8 +101,19 @@ pub fn router(state: Arc<ApiState>) -> Router {
 		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 		.layer(DefaultBodyLimit::max(MAX_BODY))
+		.layer(middleware::from_fn(refuse_long_body))
 		.layer(middleware::from_fn(request_id))
 		.with_state(shared)
+}
+
+/// Refuses a body that says itself that it is too long, before any of it is read.
+async fn refuse_long_body(request: Request, next: Next) -> Result<Response, ApiError> {
+	let length = request.headers().get(header::CONTENT_LENGTH);
+	let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+	if length.is_some_and(|length| length > MAX_BODY as u64) {
+		return Err(ApiError::too_large());
+	}
+	Ok(next.run(request).await)
 }
 
 /// Echoes the client's request identifier, or makes one.
