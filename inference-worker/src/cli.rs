@@ -3,12 +3,15 @@
 use anyhow::{Context, Result};
 use aria_kernels::{Backend, Isa};
 use aria_primitives::{H256, receipt::Sampling};
-use aria_worker::engine::{
-	GenerateRequest, Generation, Model,
-	energy::{Meter, POWERCAP},
-	generate::generate,
-	receipt::{ReceiptFile, to_hex},
-	recheck::verify_receipt,
+use aria_worker::{
+	engine::{
+		GenerateRequest, Generation, Model,
+		energy::{Meter, POWERCAP},
+		generate::generate,
+		receipt::{ReceiptFile, to_hex},
+		recheck::verify_receipt,
+	},
+	service::{self, ServiceArgs},
 };
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::json;
@@ -24,7 +27,7 @@ use std::{
 #[command(
 	version,
 	about,
-	after_help = "Examples:\n  aria-worker inspect model.gguf\n  aria-worker generate --model model.gguf --prompt 'Once upon a time' --max-tokens 40\n  aria-worker verify receipt.json --model model.gguf\n  aria-worker completions bash > /etc/bash_completion.d/aria-worker"
+	after_help = "Examples:\n  aria-worker inspect model.gguf\n  aria-worker generate --model model.gguf --prompt 'Once upon a time' --max-tokens 40\n  aria-worker verify receipt.json --model model.gguf\n  aria-worker serve --model model.gguf --worker-key //Alice\n  aria-worker completions bash > /etc/bash_completion.d/aria-worker"
 )]
 pub(crate) struct Cli {
 	#[command(subcommand)]
@@ -53,6 +56,11 @@ enum Command {
 		#[command(flatten)]
 		machine: Machine,
 	},
+	/// Serve the OpenAI API, commit receipts to the chain, and verify others' answers.
+	#[command(
+		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
+	)]
+	Serve(Box<ServiceArgs>),
 	/// Print a completion script.
 	Completions {
 		/// Which shell.
@@ -147,6 +155,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 			model,
 			machine,
 		} => verify(&receipt, &model, &machine),
+		Command::Serve(args) => serve(*args),
 		Command::Completions { shell } => {
 			clap_complete::generate(
 				shell,
@@ -265,6 +274,39 @@ fn inspect(file: &Path, as_json: bool) -> Result<ExitCode> {
 		println!("{}", serde_json::to_string_pretty(&report)?);
 	}
 	Ok(ExitCode::SUCCESS)
+}
+
+fn serve(args: ServiceArgs) -> Result<ExitCode> {
+	let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+		.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+	tracing_subscriber::fmt()
+		.with_env_filter(filter)
+		.with_writer(std::io::stderr)
+		.init();
+	let runtime = tokio::runtime::Runtime::new().context("can't start the async runtime")?;
+	let result = runtime.block_on(async {
+		let shutdown = shutdown_signal()?;
+		service::run(args, shutdown).await
+	});
+	// A file that is still being read does not hold up the end.
+	runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+	result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Resolves at Ctrl-C or a termination signal.
+fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+	#[cfg(unix)]
+	let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+	Ok(async move {
+		#[cfg(unix)]
+		tokio::select! {
+			_ = tokio::signal::ctrl_c() => {}
+			_ = terminate.recv() => {}
+		}
+		#[cfg(not(unix))]
+		drop(tokio::signal::ctrl_c().await);
+		tracing::info!("shutting down");
+	})
 }
 
 fn verify(receipt: &Path, model: &Path, machine: &Machine) -> Result<ExitCode> {

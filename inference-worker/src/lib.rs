@@ -3,5 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 pub mod api;
+pub mod chain;
 pub mod engine;
+pub mod p2p;
 pub mod service;

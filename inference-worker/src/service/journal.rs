@@ -14,7 +14,7 @@
 //! its batches are over.
 
 use crate::engine::receipt::ReceiptFile;
-use aria_primitives::{AccountId, H256, merkle, receipt::SignedReceipt, work::BatchId};
+use aria_primitives::{AccountId, H256, ModelId, merkle, receipt::SignedReceipt, work::BatchId};
 use serde::{Deserialize, Serialize};
 use std::{
 	collections::HashMap,
@@ -357,12 +357,19 @@ impl Journal {
 		})
 	}
 
-	/// Up to `limit` receipts of this worker that are in no batch, oldest first.
-	pub fn waiting(&self, worker: &AccountId, limit: usize) -> Vec<(H256, SignedReceipt)> {
+	/// Up to `limit` receipts of this worker and model that are in no batch, oldest first.
+	pub fn waiting(
+		&self,
+		worker: &AccountId,
+		model: &ModelId,
+		limit: usize,
+	) -> Vec<(H256, SignedReceipt)> {
 		self.read(|state| {
 			let receipt =
 				|id: &H256| Some((*id, state.entries.get(id).map(|(file, _)| &file.signed)?));
-			let ours = |(_, signed): &(H256, &SignedReceipt)| signed.receipt.worker == *worker;
+			let ours = |(_, signed): &(H256, &SignedReceipt)| {
+				signed.receipt.worker == *worker && signed.receipt.model == *model
+			};
 			let found = state.waiting.iter().filter_map(receipt).filter(ours);
 			found
 				.take(limit)

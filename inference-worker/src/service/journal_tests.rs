@@ -23,7 +23,7 @@ fn receipt(seed: u8) -> ReceiptFile {
 
 fn ids(journal: &Journal) -> Vec<H256> {
 	let worker = receipt(0).signed.receipt.worker;
-	let waiting = journal.waiting(&worker, usize::MAX);
+	let waiting = journal.waiting(&worker, &H256::zero(), usize::MAX);
 	waiting.into_iter().map(|(id, _)| id).collect()
 }
 
@@ -75,11 +75,18 @@ async fn restart_should_keep_receipts_and_batches() {
 }
 
 #[tokio::test]
-async fn receipts_of_another_key_should_not_be_gathered() {
+async fn receipts_of_another_key_or_model_should_not_be_gathered() {
 	let dir = tempfile::tempdir().unwrap();
 	let journal = Journal::open(dir.path()).unwrap();
 	journal.record(receipt(0)).await.unwrap();
-	assert!(journal.waiting(&AccountId::new([7; 32]), 10).is_empty());
+	let other = AccountId::new([7; 32]);
+	assert!(journal.waiting(&other, &H256::zero(), 10).is_empty());
+	let worker = receipt(0).signed.receipt.worker;
+	assert!(
+		journal
+			.waiting(&worker, &H256::repeat_byte(1), 10)
+			.is_empty()
+	);
 	assert_eq!(ids(&journal).len(), 1);
 }
 

@@ -1,0 +1,154 @@
+//! Options of the service.
+
+use anyhow::{Context as _, Result, bail};
+use aria_primitives::work::Roles;
+use clap::{Args, ValueEnum};
+use libp2p::Multiaddr;
+use sp_core::{Pair, sr25519};
+use std::path::{Path, PathBuf};
+
+/// A role of a registered party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+	/// Answers requests and commits receipts.
+	Worker,
+	/// Re-executes drawn receipts.
+	Verifier,
+}
+
+/// Options of the service. The defaults are those of the command line.
+#[derive(Args, Clone, Debug)]
+pub struct ServiceArgs {
+	/// GGUF file.
+	#[arg(long)]
+	pub model: PathBuf,
+	/// Name under which the API shows the model; the file's own name if not given.
+	#[arg(long)]
+	pub model_name: Option<String>,
+	/// Address of the API.
+	#[arg(long, default_value = "127.0.0.1")]
+	pub api_host: String,
+	/// Port of the API; 0 takes a free one.
+	#[arg(long, default_value_t = 3000)]
+	pub api_port: u16,
+	/// Key that requests must bring as a bearer token.
+	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
+	pub api_key: Option<String>,
+	/// WebSocket of a node.
+	#[arg(long, default_value = "ws://127.0.0.1:9944")]
+	pub node: String,
+	/// Answer requests without a chain: receipts are signed and kept, but not committed.
+	#[arg(long)]
+	pub offline: bool,
+	/// The worker's account: a secret phrase or derivation path, or file:PATH of a file that holds one.
+	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
+	pub worker_key: Option<String>,
+	/// Folder of the journal and the network identity [default: ~/.local/share/aria/worker].
+	#[arg(long)]
+	pub state_dir: Option<PathBuf>,
+	/// What to register as.
+	#[arg(long, value_enum, value_delimiter = ',', default_value = "worker")]
+	pub roles: Vec<Role>,
+	/// Threads; all cores if not given. The answer does not depend on it.
+	#[arg(long)]
+	pub threads: Option<usize>,
+	/// Requests that may wait; more are refused.
+	#[arg(long, default_value_t = 16)]
+	pub queue: usize,
+	/// Multiaddress at which verifiers reach this machine.
+	#[arg(long, default_value = "/ip4/127.0.0.1/tcp/0")]
+	pub listen: Multiaddr,
+	/// Declared power in watts, for an estimate where the processor shows no counters.
+	#[arg(long)]
+	pub watts: Option<f64>,
+	/// Seconds for which receipts are gathered into a batch.
+	#[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+	pub batch_seconds: u64,
+	/// Alter one token of every answer, to test that verifiers notice.
+	#[cfg(feature = "fault-injection")]
+	#[arg(long)]
+	pub alter_token: bool,
+}
+
+impl Default for ServiceArgs {
+	fn default() -> Self {
+		Self {
+			model: PathBuf::new(),
+			model_name: None,
+			api_host: "127.0.0.1".into(),
+			api_port: 3000,
+			api_key: None,
+			node: "ws://127.0.0.1:9944".into(),
+			offline: false,
+			worker_key: None,
+			state_dir: None,
+			roles: vec![Role::Worker],
+			threads: None,
+			queue: 16,
+			listen: Multiaddr::empty()
+				.with(std::net::Ipv4Addr::LOCALHOST.into())
+				.with(libp2p::multiaddr::Protocol::Tcp(0)),
+			watts: None,
+			batch_seconds: 2,
+			#[cfg(feature = "fault-injection")]
+			alter_token: false,
+		}
+	}
+}
+
+/// Longest key file, bytes.
+const MAX_KEY_FILE: u64 = 4096;
+
+impl ServiceArgs {
+	pub(super) fn chain_roles(&self) -> Roles {
+		Roles {
+			worker: self.roles.contains(&Role::Worker),
+			verifier: self.roles.contains(&Role::Verifier),
+		}
+	}
+
+	/// The worker's key; a random one for an offline worker that has none.
+	pub(super) fn pair(&self) -> Result<sr25519::Pair> {
+		let Some(key) = &self.worker_key else {
+			if !self.offline {
+				bail!("--worker-key (or ARIA_WORKER_KEY) is needed, unless with --offline");
+			}
+			tracing::warn!(
+				"no --worker-key: receipts are signed with a random key that is gone after this run"
+			);
+			return Ok(sr25519::Pair::generate().0);
+		};
+		let phrase = match key.strip_prefix("file:") {
+			Some(path) => read_key(Path::new(path))?,
+			None => key.clone(),
+		};
+		sr25519::Pair::from_string(phrase.trim(), None).map_err(|_| {
+			anyhow::anyhow!("the worker key is not a secret phrase or derivation path")
+		})
+	}
+
+	pub(super) fn state_dir(&self) -> Result<PathBuf> {
+		if let Some(dir) = &self.state_dir {
+			return Ok(dir.clone());
+		}
+		let absolute = |name| {
+			let path = PathBuf::from(std::env::var_os(name)?);
+			path.is_absolute().then_some(path)
+		};
+		let data = absolute("XDG_DATA_HOME")
+			.or_else(|| Some(absolute("HOME")?.join(".local/share")))
+			.context("neither HOME nor XDG_DATA_HOME is set; give a --state-dir")?;
+		Ok(data.join("aria").join("worker"))
+	}
+}
+
+fn read_key(path: &Path) -> Result<String> {
+	let read = || {
+		let size = std::fs::metadata(path)?.len();
+		if size > MAX_KEY_FILE {
+			return Err(std::io::Error::other("too long for a key"));
+		}
+		std::fs::read_to_string(path)
+	};
+	read().with_context(|| format!("can't read the worker key from {}", path.display()))
+}
