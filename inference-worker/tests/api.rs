@@ -851,9 +851,10 @@ async fn client_that_goes_away_should_cancel_its_answer() {
 	}
 	// An answer that went on to its end would have a receipt.
 	let worker = aria_primitives::AccountId::new(server.signer.public().0);
-	assert_eq!(server.journal.waiting(&worker, 9), []);
+	let model = server.engine.model().id;
+	assert_eq!(server.journal.waiting(&worker, &model, 9), []);
 	assert_eq!(server.complete(json!({})).await.status, 200);
-	assert_eq!(server.journal.waiting(&worker, 9).len(), 1);
+	assert_eq!(server.journal.waiting(&worker, &model, 9).len(), 1);
 }
 
 #[tokio::test]
