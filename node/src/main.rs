@@ -1,2 +1,14 @@
-//! Node.
-fn main() {}
+//! `aria`: an ARIA node, and beside it an inference worker.
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmark;
+mod chain_spec;
+mod cli;
+mod command;
+mod rpc;
+mod service;
+mod worker;
+
+fn main() -> sc_cli::Result<()> {
+	command::run()
+}

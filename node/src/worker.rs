@@ -1,0 +1,101 @@
+//! The inference worker as a service of the node: its options, and its task.
+//!
+//! It speaks to the chain over JSON-RPC as any other worker does (docs/adr/0002-worker-over-rpc.md), has its own
+//! threads, and can fail without stopping block production.
+
+use aria_worker::service::{Role, ServiceArgs};
+use sc_service::{ChainType, Configuration, RpcHandlers, TaskManager, error::Error};
+use std::path::PathBuf;
+
+/// Options of the worker.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Inference worker")]
+pub(crate) struct WorkerParams {
+	/// Run an inference worker beside the node.
+	#[arg(long, requires = "model")]
+	worker: bool,
+
+	/// The worker's model, a GGUF file.
+	#[arg(long, value_name = "FILE", requires = "worker")]
+	model: Option<PathBuf>,
+
+	/// Port of the worker's OpenAI API.
+	#[arg(long, default_value_t = 3000)]
+	api_port: u16,
+
+	/// Address that the worker's OpenAI API listens on.
+	#[arg(long, default_value = "127.0.0.1")]
+	api_host: String,
+
+	/// Key that clients of the API must show; none if not given.
+	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
+	api_key: Option<String>,
+
+	/// The worker's account: a secret phrase or derivation path, or `file:PATH`. On development chains //Worker.
+	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
+	worker_key: Option<String>,
+
+	/// What the worker does: worker, verifier, or both.
+	#[arg(long, value_delimiter = ',', default_value = "worker")]
+	worker_roles: Vec<Role>,
+
+	/// Threads of the worker's engine; all cores if not given.
+	#[arg(long)]
+	worker_threads: Option<usize>,
+}
+
+/// A worker that waits for its node.
+pub(crate) struct Worker(ServiceArgs);
+
+impl Worker {
+	/// The worker that the command line asks for.
+	pub(crate) fn from_params(
+		params: &WorkerParams,
+		config: &Configuration,
+	) -> Result<Option<Self>, Error> {
+		let (true, Some(model)) = (params.worker, &params.model) else {
+			return Ok(None);
+		};
+		let development = config.chain_spec.chain_type() == ChainType::Development;
+		let key = match &params.worker_key {
+			Some(key) => key.clone(),
+			None if development => "//Worker".into(),
+			None => return Err(Error::Other("--worker needs --worker-key".into())),
+		};
+		Ok(Some(Self(ServiceArgs {
+			model: model.clone(),
+			api_host: params.api_host.clone(),
+			api_port: params.api_port,
+			api_key: params.api_key.clone(),
+			worker_key: Some(key),
+			state_dir: Some(config.base_path.path().join("worker")),
+			roles: params.worker_roles.clone(),
+			threads: params.worker_threads,
+			..ServiceArgs::default()
+		})))
+	}
+
+	/// Starts it. When it fails, the node goes on.
+	pub(crate) fn spawn(self, tasks: &TaskManager, rpc: &RpcHandlers) -> Result<(), Error> {
+		let port = rpc.listen_addresses().iter().find_map(|address| {
+			address.iter().find_map(|part| match part {
+				sc_network::multiaddr::Protocol::Tcp(port) => Some(port),
+				_ => None,
+			})
+		});
+		let port = port.ok_or_else(|| Error::Other("the worker needs the RPC server".into()))?;
+		let args = ServiceArgs {
+			node: format!("ws://127.0.0.1:{port}"),
+			..self.0
+		};
+		tasks
+			.spawn_handle()
+			.spawn("inference-worker", Some("worker"), async move {
+				// The task ends with the node: it is dropped then.
+				if let Err(error) = aria_worker::service::run(args, std::future::pending()).await {
+					tracing::error!(target: "worker", "the inference worker has stopped: {error:#}");
+				}
+			});
+		Ok(())
+	}
+}
