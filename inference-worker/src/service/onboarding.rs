@@ -86,32 +86,43 @@ async fn step(
 		return Ok(Some(waiting));
 	}
 	let consent: Option<ConsentView> = chain.api("consent", (me,), block.hash).await?;
-	match consent {
-		Some(consent) => context
-			.consent_version
-			.store(consent.version, Ordering::Relaxed),
-		None => {
-			let call = Call::grant(Terms::default());
-			tolerate(account.send(&call, None).await, "Consent.AlreadyGranted")?;
-			tracing::info!("consent granted with the default terms");
+	let grant = async {
+		match consent {
+			Some(consent) => {
+				context
+					.consent_version
+					.store(consent.version, Ordering::Relaxed);
+				Ok(())
+			}
+			None => {
+				let call = Call::grant(Terms::default());
+				tolerate(account.send(&call, None).await, "Consent.AlreadyGranted")?;
+				tracing::info!("consent granted with the default terms");
+				Ok(())
+			}
 		}
-	}
-	if context.roles.worker {
-		register_model(context, chain, account, block).await?;
-	}
-	let call = match &registered {
-		None => Call::register(context.roles, address),
-		Some(view) if view.roles == context.roles && view.address == address => return Ok(None),
-		Some(_) => Call::update(context.roles, address),
 	};
-	account.send(&call, None).await?;
-	tracing::info!(
-		"registered as {} at {}",
-		me.to_ss58check(),
-		String::from_utf8_lossy(address)
-	);
-	// The next final block confirms it.
-	Ok(Some("waiting for the registration to be final".into()))
+	let register = async {
+		let call = match &registered {
+			None => Call::register(context.roles, address),
+			Some(view) if view.roles == context.roles && view.address == address => {
+				return Ok(true);
+			}
+			Some(_) => Call::update(context.roles, address),
+		};
+		account.send(&call, None).await?;
+		tracing::info!(
+			"registered as {} at {}",
+			me.to_ss58check(),
+			String::from_utf8_lossy(address)
+		);
+		Ok(false)
+	};
+	// None needs another's result, so all three wait for the same final block.
+	let model = register_model(context, chain, account, block);
+	let ((), (), done) = tokio::try_join!(grant, model, register)?;
+	// The next final block confirms what was sent.
+	Ok((!done).then(|| "waiting for the registration to be final".into()))
 }
 
 async fn register_model(
@@ -120,6 +131,9 @@ async fn register_model(
 	account: &Account,
 	block: Block,
 ) -> Result<(), ChainError> {
+	if !context.roles.worker {
+		return Ok(());
+	}
 	let model = context.engine.model();
 	let known: Option<ModelView> = chain.api("model", (model.id,), block.hash).await?;
 	if known.is_some() {
