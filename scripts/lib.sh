@@ -50,7 +50,7 @@ as_root() {
 
 duration() { printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); }
 
-# Whether the active Rust can build everything: version, Wasm target, clippy, rustfmt.
+# Whether the active Rust can build everything: version, Wasm target and linker, clippy, rustfmt.
 rust_is_ready() {
 	has cargo && has rustc || return 1
 	local minor sysroot
@@ -58,6 +58,7 @@ rust_is_ready() {
 	[[ -n "$minor" && "$minor" -ge "$ARIA_MIN_RUST" ]] || return 1
 	sysroot="$(rustc --print sysroot 2>/dev/null)" || return 1
 	compgen -G "$sysroot/lib/rustlib/$ARIA_WASM_TARGET/lib/libcore*.rlib" >/dev/null || return 1
+	compgen -G "$sysroot/lib/rustlib/*/bin/rust-lld" >/dev/null || has rust-lld || return 1
 	cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1
 }
 
