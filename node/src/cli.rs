@@ -20,7 +20,6 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, clap::Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Subcommand {
 	/// Key management cli utilities
 	#[command(subcommand)]

@@ -1,5 +1,7 @@
 //! `aria`: an ARIA node, and beside it an inference worker.
 
+#![expect(clippy::result_large_err, reason = "Substrate's own error type; nothing here returns it often")]
+
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmark;
 mod chain_spec;

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from conftest import can_serve, polkadot_api, receipt_of
+from conftest import polkadot_api, receipt_of
 from harness import MODEL, target_dir
 
 
@@ -40,8 +40,6 @@ def test_worker_that_alters_a_token_should_be_slashed(network):
 
 @pytest.mark.parametrize("command", [["serve", "--offline"], ["generate", "--prompt", "Once"]])
 def test_ordinary_build_should_not_know_how_to_lie(command):
-    if command[0] == "serve" and not can_serve():
-        pytest.skip("this checkout's aria-worker has no `serve`")
     done = subprocess.run(
         [target_dir() / "aria-worker", *command, "--model", MODEL, "--alter-token"],
         capture_output=True,
