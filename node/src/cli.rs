@@ -52,7 +52,7 @@ pub(crate) enum Subcommand {
 	/// Sub-commands concerned with benchmarking.
 	#[cfg(feature = "runtime-benchmarks")]
 	#[command(subcommand)]
-	Benchmark(frame_benchmarking_cli::BenchmarkCmd),
+	Benchmark(Box<frame_benchmarking_cli::BenchmarkCmd>),
 
 	/// Db meta columns information.
 	ChainInfo(sc_cli::ChainInfoCmd),

@@ -1,6 +1,9 @@
 //! `aria`: an ARIA node, and beside it an inference worker.
 
-#![expect(clippy::result_large_err, reason = "Substrate's own error type; nothing here returns it often")]
+#![expect(
+	clippy::result_large_err,
+	reason = "Substrate's own error type; nothing here returns it often"
+)]
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmark;

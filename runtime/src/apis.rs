@@ -311,7 +311,6 @@ impl_runtime_apis! {
 			crate::benchmarks::metadata(extra)
 		}
 
-		#[expect(non_local_definitions, reason = "in code that the macro generates")]
 		fn dispatch_benchmark(
 			config: frame_benchmarking::BenchmarkConfig,
 		) -> Result<Vec<frame_benchmarking::BenchmarkBatch>, alloc::string::String> {

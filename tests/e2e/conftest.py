@@ -66,7 +66,8 @@ class Validator:
         self.argv += ["--no-prometheus", "--no-telemetry", "--no-mdns"]
         self.argv += ["--listen-addr", f"/ip4/127.0.0.1/tcp/{self.p2p}"]
         if bootnode is None:
-            self.argv += ["--node-key", "00" * 31 + "01"]
+            # Without it, the last node of a network waits for peers before it makes a block.
+            self.argv += ["--node-key", "00" * 31 + "01", "--force-authoring"]
         else:
             self.argv += ["--bootnodes", bootnode]
             self.argv += ["--node-key", "00" * 31 + "02"]
