@@ -4,13 +4,12 @@ import argparse
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from harness import MODEL, ROOT, Chain, Failure, Process, find_receipt, free_port, http_json, target_dir, wait_for
+from harness import MODEL, Chain, Failure, Process, find_receipt, free_port, http_json, target_dir, wait_for
 
 STAGES: list[tuple[str, float]] = []
 
@@ -32,27 +31,8 @@ class Stage:
         STAGES.append((self.name, seconds))
 
 
-def without_chain(args, folder: Path) -> None:
-    """The part that needs no chain: an answer, its signed receipt, and its re-execution."""
-    worker, receipt = target_dir() / "aria-worker", folder / "receipt.json"
-    with Stage("answer"):
-        answer = subprocess.run(
-            [worker, "generate", "--model", MODEL, "--prompt", args.prompt, "--max-tokens", str(args.max_tokens)]
-            + ["--receipt", receipt, "--suri", "//Worker"],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        ).stdout
-    with Stage("re-execution"):
-        found = subprocess.run([worker, "verify", receipt, "--model", MODEL], stdout=subprocess.PIPE, text=True)
-    print(f"\n{args.prompt}{answer}\n{receipt.read_text()}\n{found.stdout}")
-    raise Failure("this checkout has no node, so the receipt was checked here and committed to no chain")
-
-
 def run(args, processes: list[Process], folder: Path) -> None:
     built = target_dir()
-    if not (ROOT / "node" / "Cargo.toml").exists():
-        return without_chain(args, folder)
     for program in (built / "aria", built / "aria-worker", MODEL):
         if not program.is_file():
             raise Failure(f"{program} is missing: run scripts/dev without --no-build")
