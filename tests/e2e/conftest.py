@@ -172,15 +172,18 @@ def generate_receipt(folder: Path, program: str = "aria-worker", *extra: str) ->
 def polkadot_api(rpc_port: int, question: dict) -> dict:
     """What `js/read.mjs` reads from the ledger through @polkadot/api."""
     home = Path(os.environ["ARIA_E2E_JS"])
-    script = home / "read.mjs"
-    # Beside its node_modules, because imports resolve from the importing file.
+    # Beside its node_modules, because imports resolve from the importing file; one for each of the tests that run at once.
+    script = home / f"read-{os.getpid()}.mjs"
     script.write_bytes((HERE / "js" / "read.mjs").read_bytes())
-    done = subprocess.run(
-        ["node", script, f"ws://127.0.0.1:{rpc_port}", json.dumps(question)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    try:
+        done = subprocess.run(
+            ["node", script, f"ws://127.0.0.1:{rpc_port}", json.dumps(question)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        script.unlink()
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.strip().splitlines()[-1])
 

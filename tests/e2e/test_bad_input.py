@@ -6,6 +6,9 @@ import openai
 import pytest
 from conftest import API_KEY, Network
 
+# They share a worker.
+pytestmark = pytest.mark.xdist_group("bad_input")
+
 AUTH = {"authorization": f"Bearer {API_KEY}"}
 
 
