@@ -2,10 +2,6 @@
 
 use aria_primitives::{H256, receipt::Sampling, work::Fault};
 use serde::{Deserialize, Serialize};
-use std::sync::{
-	Arc,
-	atomic::{AtomicBool, Ordering},
-};
 
 /// A request to continue a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,20 +159,4 @@ pub enum EngineError {
 	/// The engine's thread has ended.
 	#[error("the engine has stopped")]
 	Stopped,
-}
-
-/// Tells a running answer to end; checked between layers, so within a token.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-	/// Ends the answer.
-	pub fn cancel(&self) {
-		self.0.store(true, Ordering::Relaxed);
-	}
-
-	/// Whether the answer is to end.
-	pub fn is_cancelled(&self) -> bool {
-		self.0.load(Ordering::Relaxed)
-	}
 }
