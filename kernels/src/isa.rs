@@ -12,12 +12,17 @@ pub enum Isa {
 	Scalar,
 	/// x86-64 with AVX2 and F16C.
 	Avx2,
+	/// x86-64 with AVX-VNNI: dot products of bytes in 256 bits (and AVX2 and F16C).
+	AvxVnni,
 	/// x86-64 with AVX-512 F, BW, VL and VNNI (and AVX2 and F16C).
 	Avx512,
+	/// AArch64 with NEON: every one.
+	Neon,
+	/// AArch64 with dot products of bytes (`FEAT_DotProd`).
+	Dotprod,
+	/// AArch64 with matrix products of bytes (`FEAT_I8MM`), and dot products.
+	I8mm,
 }
-
-/// Every level, slowest first.
-const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
 
 /// An instruction set that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,34 +35,53 @@ pub enum IsaError {
 }
 
 impl Isa {
+	/// Every level of every architecture, slowest first.
+	pub const ALL: [Self; 7] = [
+		Self::Scalar,
+		Self::Avx2,
+		Self::AvxVnni,
+		Self::Avx512,
+		Self::Neon,
+		Self::Dotprod,
+		Self::I8mm,
+	];
+
 	/// The fastest level that this CPU supports.
 	pub fn detect() -> Self {
-		ALL.into_iter()
+		Self::ALL
+			.into_iter()
 			.rfind(|isa| isa.is_supported())
 			.unwrap_or(Self::Scalar)
 	}
 
 	/// Every level that this CPU supports, slowest first.
 	pub fn supported() -> Vec<Self> {
-		ALL.into_iter().filter(|isa| isa.is_supported()).collect()
+		Self::ALL
+			.into_iter()
+			.filter(|isa| isa.is_supported())
+			.collect()
 	}
 
 	/// Whether this CPU supports the level. Under Miri only [`Isa::Scalar`] is.
 	pub fn is_supported(self) -> bool {
-		if self == Self::Scalar {
-			return true;
-		}
-		if cfg!(miri) {
-			return false;
-		}
-		#[cfg(target_arch = "x86_64")]
 		match self {
 			Self::Scalar => true,
+			_ if cfg!(miri) => false,
+			#[cfg(target_arch = "x86_64")]
 			Self::Avx2 => crate::x86::avx2::is_supported(),
+			#[cfg(target_arch = "x86_64")]
 			Self::Avx512 => crate::x86::avx512::is_supported(),
+			_ => false,
 		}
-		#[cfg(not(target_arch = "x86_64"))]
-		false
+	}
+
+	/// Whether the level belongs to the architecture that this program is compiled for.
+	pub fn is_for_this_architecture(self) -> bool {
+		match self {
+			Self::Scalar => true,
+			Self::Avx2 | Self::AvxVnni | Self::Avx512 => cfg!(target_arch = "x86_64"),
+			Self::Neon | Self::Dotprod | Self::I8mm => cfg!(target_arch = "aarch64"),
+		}
 	}
 
 	/// The level named by the environment variable `ARIA_ISA`, or [`Isa::detect`] when it is unset.
@@ -91,7 +115,11 @@ impl Isa {
 		match self {
 			Self::Scalar => "scalar",
 			Self::Avx2 => "avx2",
+			Self::AvxVnni => "avxvnni",
 			Self::Avx512 => "avx512",
+			Self::Neon => "neon",
+			Self::Dotprod => "dotprod",
+			Self::I8mm => "i8mm",
 		}
 	}
 }
@@ -106,7 +134,8 @@ impl FromStr for Isa {
 	type Err = IsaError;
 
 	fn from_str(name: &str) -> Result<Self, Self::Err> {
-		ALL.into_iter()
+		Self::ALL
+			.into_iter()
 			.find(|isa| isa.name() == name)
 			.ok_or_else(|| IsaError::Unknown(name.to_owned()))
 	}
@@ -135,7 +164,7 @@ mod tests {
 
 	#[test]
 	fn names_round_trip() {
-		for isa in ALL {
+		for isa in Isa::ALL {
 			assert_eq!(isa.to_string().parse(), Ok(isa));
 		}
 	}

@@ -1,6 +1,7 @@
 //! The kernels of [`Isa::Scalar`](crate::Isa): the specification, called row by row.
 
 use crate::{
+	math,
 	scalar::ternary_dot,
 	ternary::{Block, PANEL_ROWS, STEP_COLS, unpack},
 };
@@ -10,7 +11,7 @@ use crate::{
 /// Equal bits follow from there being one text; wide registers from its sixteen lanes.
 macro_rules! float_kernels {
 	($(#[$attribute:meta])*) => {
-		use $crate::{RopePairing, RopeTable, math, scalar};
+		use $crate::{RopePairing, RopeTable, scalar};
 
 		$(#[$attribute])*
 		pub(crate) fn quantize_row(x: &[f32], q: &mut [i8]) -> Option<(f32, i32)> {

@@ -1,18 +1,7 @@
-//! AVX2 with F16C.
+//! Linear layers.
 
-use crate::{
-	portable::float_kernels,
-	scalar::{LANES, reduce_lanes},
-	ternary::{Block, MAX_COLS, PANEL_ROWS, STEP_COLS},
-};
+use crate::ternary::{Block, MAX_COLS, PANEL_ROWS, STEP_COLS};
 use core::arch::x86_64::*;
-
-/// Whether this CPU has the features that the kernels below are compiled with.
-pub(crate) fn is_supported() -> bool {
-	is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c")
-}
-
-float_kernels!(#[target_feature(enable = "avx2,f16c")]);
 
 /// Steps whose products are added in 16 bits before they are widened.
 const FOLD_STEPS: usize = 16;
@@ -80,52 +69,4 @@ pub(crate) fn panel_dots<const T: usize>(
 		}
 	}
 	dots
-}
-
-/// See [`crate::scalar::reduce_dot_f16`].
-#[target_feature(enable = "avx2,f16c")]
-pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
-	assert_eq!(a.len(), b.len());
-	let (a_chunks, a_tail) = a.as_chunks::<LANES>();
-	let (b_chunks, b_tail) = b.as_chunks::<LANES>();
-	let mut sums = [_mm256_setzero_ps(); 2];
-	for (x, y) in a_chunks.iter().zip(b_chunks) {
-		for (half, sum) in sums.iter_mut().enumerate() {
-			// SAFETY: `half` is 0 or 1, and both chunks have sixteen elements.
-			let (x, y) = unsafe {
-				(
-					_mm_loadu_si128(x.as_ptr().add(8 * half).cast()),
-					_mm256_loadu_ps(y.as_ptr().add(8 * half)),
-				)
-			};
-			*sum = _mm256_add_ps(*sum, _mm256_mul_ps(_mm256_cvtph_ps(x), y));
-		}
-	}
-	let mut lanes = [0.0; LANES];
-	for (half, sum) in sums.iter().enumerate() {
-		// SAFETY: `half` is 0 or 1, and there are sixteen lanes.
-		unsafe { _mm256_storeu_ps(lanes.as_mut_ptr().add(8 * half), *sum) };
-	}
-	for (lane, (x, y)) in lanes.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-		*lane += math::f16_to_f32(*x) * y;
-	}
-	reduce_lanes(lanes)
-}
-
-/// See [`crate::portable::widen_f16`].
-#[target_feature(enable = "avx2,f16c")]
-pub(crate) fn widen_f16(a: &[u16], out: &mut [f32]) {
-	assert_eq!(a.len(), out.len());
-	let (a_chunks, a_tail) = a.as_chunks::<8>();
-	let (out_chunks, out_tail) = out.as_chunks_mut::<8>();
-	for (a, out) in a_chunks.iter().zip(out_chunks) {
-		// SAFETY: both chunks have eight elements.
-		unsafe {
-			let wide = _mm256_cvtph_ps(_mm_loadu_si128(a.as_ptr().cast()));
-			_mm256_storeu_ps(out.as_mut_ptr(), wide);
-		}
-	}
-	for (a, out) in a_tail.iter().zip(out_tail) {
-		*out = math::f16_to_f32(*a);
-	}
 }

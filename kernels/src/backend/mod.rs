@@ -1,0 +1,92 @@
+//! The operations of a transformer layer on one instruction set and some threads.
+//!
+//! Every output element is computed whole by one thread, and every token as if it were alone, so
+//! neither the number of threads nor the grouping of tokens changes a bit.
+
+use crate::{
+	isa::Isa,
+	pool::{Pool, share},
+};
+use std::ops::Range;
+
+mod attention;
+mod elementwise;
+mod head;
+mod linear;
+
+/// Below this many multiplications or elements, waking threads costs more than it saves.
+const PARALLEL_WORK: usize = 1 << 15;
+
+/// An instruction set and a thread pool.
+#[derive(Debug)]
+pub struct Backend {
+	/// Supported by this CPU: checked once, in [`Backend::new`].
+	isa: Isa,
+	pool: Pool,
+}
+
+/// Calls the kernel of the backend's level.
+macro_rules! kernel {
+	($backend:expr, $name:ident $(::<$tile:tt>)? ($($argument:expr),* $(,)?)) => {
+		match $backend.isa {
+			#[cfg(target_arch = "x86_64")]
+			// SAFETY: `Backend::new` checked that the CPU has the features of the level.
+			$crate::Isa::Avx512 => unsafe { $crate::x86::avx512::$name $(::<$tile>)? ($($argument),*) },
+			#[cfg(target_arch = "x86_64")]
+			// SAFETY: as above.
+			$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name $(::<$tile>)? ($($argument),*) },
+			_ => $crate::portable::$name $(::<$tile>)? ($($argument),*),
+		}
+	};
+}
+use kernel;
+
+impl Backend {
+	/// A backend on `threads` threads, the calling thread included; 0 counts as 1.
+	///
+	/// # Panics
+	///
+	/// If this CPU does not support `isa`; [`Isa::from_env`] and [`Isa::detect`] give one it does.
+	pub fn new(isa: Isa, threads: usize) -> Self {
+		assert!(
+			isa.is_supported(),
+			"this CPU does not support the instruction set {isa}"
+		);
+		Self {
+			isa,
+			pool: Pool::new(threads),
+		}
+	}
+
+	/// The instruction set in use.
+	pub fn isa(&self) -> Isa {
+		self.isa
+	}
+
+	/// The number of threads in use.
+	pub fn threads(&self) -> usize {
+		self.pool.threads()
+	}
+
+	/// Calls `f` with disjoint ranges that cover `0..items`, on all threads when `work` is large.
+	fn split(&self, items: usize, work: usize, f: impl Fn(Range<usize>) + Sync) {
+		if work < PARALLEL_WORK {
+			return f(0..items);
+		}
+		self.pool.run(|thread, threads| {
+			let range = share(items, thread, threads);
+			if !range.is_empty() {
+				f(range);
+			}
+		});
+	}
+}
+
+/// Number of rows of `cols` elements in `len`.
+fn whole_rows(len: usize, cols: usize) -> usize {
+	assert!(
+		cols > 0 && len.is_multiple_of(cols),
+		"{len} elements are not rows of {cols}"
+	);
+	len / cols
+}

@@ -1,0 +1,20 @@
+//! AVX-512 with VNNI.
+
+use crate::portable::float_kernels;
+
+mod half;
+mod ternary;
+
+pub(crate) use half::{dot_f16, widen_f16};
+pub(crate) use ternary::panel_dots;
+
+/// Whether this CPU has the features that the kernels below are compiled with.
+pub(crate) fn is_supported() -> bool {
+	is_x86_feature_detected!("avx512f")
+		&& is_x86_feature_detected!("avx512bw")
+		&& is_x86_feature_detected!("avx512vl")
+		&& is_x86_feature_detected!("avx512vnni")
+		&& super::avx2::is_supported()
+}
+
+float_kernels!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]);

@@ -1,0 +1,43 @@
+//! Normalisation and activation functions: every instruction set and number of threads gives the bits of the scalar
+//! specification.
+
+mod common;
+
+use aria_kernels::{math, scalar};
+use common::{Random, check_in_place};
+use proptest::prelude::*;
+
+proptest! {
+	#![proptest_config(common::config())]
+
+	#[test]
+	fn rms_norm_equals_scalar(cols in 1_usize..3000, rows in 1_usize..=9, seed: u64) {
+		let random = &mut Random(seed);
+		let (x, weight) = (random.floats(rows * cols), random.floats(cols));
+		check_in_place(
+			&x,
+			|out| scalar::rms_norm(&x, &weight, 1e-5, out),
+			|backend, out| backend.rms_norm(&x, &weight, 1e-5, out),
+		);
+	}
+
+	#[test]
+	fn activations_equal_scalar(len in 0_usize..70_000, seed: u64) {
+		let random = &mut Random(seed);
+		let (gate, up) = (random.floats(len), random.floats(len));
+		check_in_place(&gate, |x| scalar::silu_mul(x, &up), |b, x| b.silu_mul(x, &up));
+		check_in_place(
+			&gate,
+			|x| scalar::squared_relu_mul(x, &up),
+			|b, x| b.squared_relu_mul(x, &up),
+		);
+		check_in_place(&gate, |x| scalar::add(x, &up), |b, x| b.add(x, &up));
+	}
+}
+
+#[test]
+fn softmax_of_equal_values_is_uniform() {
+	let mut values = [4.0; 8];
+	math::softmax(&mut values);
+	assert_eq!(values, [0.125; 8]);
+}
