@@ -1,7 +1,7 @@
 //! The command line.
 
 use anyhow::{Context, Result};
-use aria_kernels::{Backend, Isa};
+use aria_kernels::{Backend, Isa, Packing};
 use aria_primitives::{H256, receipt::Sampling};
 use aria_worker::{
 	engine::{
@@ -185,7 +185,7 @@ fn run_generate(args: &GenerateArgs) -> Result<ExitCode> {
 		seed: args.seed,
 	};
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model)?;
+	let model = Model::open(&args.model, backend.packing())?;
 	let prompt = model.tokenizer.encode(&args.prompt, true, args.special)?;
 	let request = GenerateRequest {
 		prompt,
@@ -251,7 +251,7 @@ fn as_json(answer: &Generation, model: &Model, backend: &Backend) -> serde_json:
 }
 
 fn inspect(file: &Path, as_json: bool) -> Result<ExitCode> {
-	let model = Model::open(file)?;
+	let model = Model::open(file, Packing::Dense)?;
 	let report = json!({
 		"name": model.name,
 		"licence": model.licence,
@@ -314,7 +314,7 @@ fn verify(receipt: &Path, model: &Path, machine: &Machine) -> Result<ExitCode> {
 		.with_context(|| format!("can't read {}", receipt.display()))?;
 	let file = ReceiptFile::from_json(&text)?;
 	let backend = machine.backend()?;
-	let model = Model::open(model)?;
+	let model = Model::open(model, backend.packing())?;
 	match verify_receipt(&model, &backend, &file, &|| false) {
 		Ok(logprobs) => {
 			println!("ok: {} tokens re-executed, same bits", logprobs.len());

@@ -4,7 +4,7 @@
 
 mod support;
 
-use aria_kernels::{Backend, Isa};
+use aria_kernels::{Backend, Isa, Packing};
 use aria_worker::{
 	api::{ApiState, router},
 	engine::{
@@ -30,12 +30,13 @@ use tokio::{
 
 static DEMO: LazyLock<Arc<Model>> = LazyLock::new(|| {
 	let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf");
-	Arc::new(Model::open(&path).unwrap())
+	Arc::new(Model::open(&path, Packing::Dense).unwrap())
 });
 
 /// A model without a chat template, with `<s>` (258) and `<|eot_id|>` (259) as markup.
-static PLAIN: LazyLock<Arc<Model>> =
-	LazyLock::new(|| Arc::new(Model::from_bytes(&support::synth::model(1).bytes(), "s").unwrap()));
+static PLAIN: LazyLock<Arc<Model>> = LazyLock::new(|| {
+	Arc::new(Model::from_bytes(&support::synth::model(1).bytes(), "s", Packing::Dense).unwrap())
+});
 
 /// A model whose last norm is so large that its logits are infinite.
 static DAMAGED: LazyLock<Arc<Model>> = LazyLock::new(|| {
@@ -44,7 +45,7 @@ static DAMAGED: LazyLock<Arc<Model>> = LazyLock::new(|| {
 	for weight in bytes[norm..].chunks_exact_mut(4) {
 		weight.copy_from_slice(&3e38f32.to_le_bytes());
 	}
-	Arc::new(Model::from_bytes(&bytes, "damaged").unwrap())
+	Arc::new(Model::from_bytes(&bytes, "damaged", Packing::Dense).unwrap())
 });
 
 fn backend() -> Backend {

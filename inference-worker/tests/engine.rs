@@ -4,7 +4,7 @@
 
 mod support;
 
-use aria_kernels::{Backend, Isa};
+use aria_kernels::{Backend, Isa, Packing};
 use aria_primitives::{
 	H256,
 	receipt::{Receipt, Sampling},
@@ -24,8 +24,14 @@ use proptest::prelude::*;
 use sp_core::{Pair, sr25519};
 use std::sync::{Arc, LazyLock};
 
-static MODEL: LazyLock<Model> =
-	LazyLock::new(|| Model::from_bytes(&support::synth::model(1).bytes(), "synthetic").unwrap());
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+	Model::from_bytes(
+		&support::synth::model(1).bytes(),
+		"synthetic",
+		Packing::Dense,
+	)
+	.unwrap()
+});
 
 fn scalar() -> Backend {
 	Backend::new(Isa::from_name("scalar").unwrap(), 1)
@@ -284,16 +290,24 @@ fn requests_out_of_range_should_be_refused_with_numbers() {
 
 #[test]
 fn identity_should_follow_every_weight() {
-	let other = Model::from_bytes(&support::synth::model(2).bytes(), "other").unwrap();
+	let other =
+		Model::from_bytes(&support::synth::model(2).bytes(), "other", Packing::Dense).unwrap();
 	assert_ne!(other.id, MODEL.id);
-	let again = Model::from_bytes(&support::synth::model(1).bytes(), "again").unwrap();
+	let again =
+		Model::from_bytes(&support::synth::model(1).bytes(), "again", Packing::Dense).unwrap();
 	assert_eq!(again.id, MODEL.id);
 }
 
 #[test]
 fn engine_thread_should_stream_refuse_and_cancel() {
-	let model =
-		Arc::new(Model::from_bytes(&support::synth::model(1).bytes(), "synthetic").unwrap());
+	let model = Arc::new(
+		Model::from_bytes(
+			&support::synth::model(1).bytes(),
+			"synthetic",
+			Packing::Dense,
+		)
+		.unwrap(),
+	);
 	let engine = Engine::spawn(model, scalar(), Meter::default(), 2).unwrap();
 	let mut events = engine.submit(request("stream", 0, 8)).unwrap();
 	let (mut text, mut ids) = (String::new(), Vec::new());

@@ -4,6 +4,7 @@
 
 mod support;
 
+use aria_kernels::Packing;
 use aria_worker::engine::{
 	Model, ModelError,
 	gguf::{Gguf, GgufError, TensorType},
@@ -104,7 +105,7 @@ fn rejects_tensors_that_are_unknown_misshapen_or_outside() {
 fn rejects_other_architectures_and_extra_tensors() {
 	let mut file = Builder::default();
 	file.text("general.architecture", "llama");
-	let error = Model::from_bytes(&file.bytes(), "")
+	let error = Model::from_bytes(&file.bytes(), "", Packing::TwoBit)
 		.err()
 		.unwrap()
 		.to_string();
@@ -115,7 +116,7 @@ fn rejects_other_architectures_and_extra_tensors() {
 	let mut file = support::synth::model(1);
 	file.tensor("blk.0.attn_q_norm.weight", &[32], 0, vec![0; 128]);
 	assert!(
-		Model::from_bytes(&file.bytes(), "")
+		Model::from_bytes(&file.bytes(), "", Packing::TwoBit)
 			.err()
 			.unwrap()
 			.to_string()
@@ -133,7 +134,7 @@ proptest! {
 		}
 		drop(Gguf::parse(&bytes).map(|gguf| Tokenizer::from_gguf(&gguf).is_ok()));
 		bytes.truncate(cut.index(bytes.len()));
-		prop_assert!(Model::from_bytes(&bytes, "").is_err());
+		prop_assert!(Model::from_bytes(&bytes, "", Packing::TwoBit).is_err());
 	}
 
 	#[test]
@@ -207,14 +208,19 @@ fn file_of_bitnet_cpp_should_load() {
 		.filter(|info| info.kind == TensorType::I2S)
 	{
 		let (cols, rows) = (info.dims[0] as usize, info.dims[1] as usize);
-		let matrix =
-			aria_kernels::TernaryMatrix::from_i2_s(gguf.data(&bytes, info), rows, cols).unwrap();
+		let matrix = aria_kernels::TernaryMatrix::from_i2_s(
+			gguf.data(&bytes, info),
+			rows,
+			cols,
+			Packing::TwoBit,
+		)
+		.unwrap();
 		assert!(matrix.scale().is_finite() && matrix.row(0).iter().any(|weight| *weight != 0));
 	}
 	assert!(config.layers > 0);
 	// Its merges name tokens that its vocabulary lacks: text can't be cut as the model was trained.
 	assert!(matches!(
-		Model::from_bytes(&bytes, "tiny"),
+		Model::from_bytes(&bytes, "tiny", Packing::TwoBit),
 		Err(ModelError::Tokenizer(_))
 	));
 }
@@ -228,7 +234,7 @@ fn logits_should_agree_with_the_trainer() {
 		root.join("models/aria-demo.gguf"),
 		root.join("tests/fixtures/demo-logits.json"),
 	);
-	let model = Model::open(&path).unwrap();
+	let model = Model::open(&path, Packing::Dense).unwrap();
 	let fixture: serde_json::Value =
 		serde_json::from_str(&std::fs::read_to_string(fixture).unwrap()).unwrap();
 	let ids: Vec<u32> = serde_json::from_value(fixture["ids"].clone()).unwrap();

@@ -5,7 +5,7 @@
 //! carry the matrix products, and what stays in `f32` uses only `+ - * /` and `sqrt` in a fixed
 //! order. `docs/numerics.md` is the same specification in words.
 //!
-//! - [`TernaryMatrix`]: weights in {-1, 0, 1}, two bits each, with one scale per matrix.
+//! - [`TernaryMatrix`]: weights in {-1, 0, 1} in 1.67 or two bits each, with one scale per matrix.
 //! - [`QuantizedActivations`]: one signed byte per activation, with one scale per token.
 //! - `Backend` (feature `std`): an instruction set chosen once, a thread pool, and the operations
 //!   of a transformer layer. The result does not depend on the instruction set, on the number of
@@ -15,8 +15,8 @@
 //! # #[cfg(feature = "std")] {
 //! use aria_kernels::{Backend, Isa, QuantizedActivations, TernaryMatrix};
 //!
-//! let weights = TernaryMatrix::from_ternary(&[1; 2 * 32], 2, 32, 0.5)?;
 //! let backend = Backend::new(Isa::detect(), 1);
+//! let weights = TernaryMatrix::from_ternary(&[1; 2 * 32], 2, 32, 0.5, backend.packing())?;
 //! let mut activations = QuantizedActivations::new();
 //! backend.quantize(&[1.0; 32], 32, &mut activations)?;
 //! let mut out = [0.0; 2];
@@ -36,6 +36,7 @@
 extern crate alloc;
 
 pub mod math;
+mod memory;
 pub mod quant;
 pub mod rope;
 pub mod scalar;
@@ -55,7 +56,7 @@ mod x86;
 pub use quant::{NonFinite, QuantizedActivations};
 pub use rope::{RopePairing, RopeTable};
 pub use scalar::AttentionShape;
-pub use ternary::{PackError, TernaryMatrix};
+pub use ternary::{PackError, Packing, Q2Block, TernaryMatrix};
 
 #[cfg(feature = "std")]
 pub use backend::Backend;

@@ -2,16 +2,37 @@
 
 use crate::{
 	math,
-	scalar::ternary_dot,
-	ternary::{Block, PANEL_ROWS, STEP_COLS, unpack},
+	ternary::{
+		PANEL_ROWS,
+		codes::Step,
+		dense::Group,
+		two_bit::{self, BLOCK_ROWS},
+	},
 };
 
-/// Defines the float kernels of a level: the specification compiled with the given attributes.
+/// Defines what a level has of the same text as all others, compiled with the given attributes.
 ///
 /// Equal bits follow from there being one text; wide registers from its sixteen lanes.
-macro_rules! float_kernels {
+macro_rules! shared_kernels {
 	($(#[$attribute:meta])*) => {
-		use $crate::{RopePairing, RopeTable, scalar};
+		use $crate::{
+			RopePairing, RopeTable, scalar,
+			ternary::{
+				Panel,
+				codes::{self, Codes},
+				dense::{self, Table},
+			},
+		};
+
+		$(#[$attribute])*
+		pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
+			dense::build_tables(q, tables);
+		}
+
+		$(#[$attribute])*
+		pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Codes) -> usize {
+			codes::unpack(panel, cols, block, codes)
+		}
 
 		$(#[$attribute])*
 		pub(crate) fn quantize_row(x: &[f32], q: &mut [i8]) -> Option<(f32, i32)> {
@@ -64,12 +85,9 @@ macro_rules! float_kernels {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use float_kernels;
+pub(crate) use shared_kernels;
 
-float_kernels!();
-
-/// Steps unpacked at once: a buffer that stays in the first-level cache.
-const UNPACK_STEPS: usize = 64;
+shared_kernels!();
 
 /// Half-precision row times one token.
 pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
@@ -83,25 +101,63 @@ pub(crate) fn widen_f16(a: &[u16], out: &mut [f32]) {
 	}
 }
 
-/// Dot products of the sixteen rows of a panel with `T` tokens of `16 * blocks.len()` values.
+/// Dot products of the sixteen rows of a run of blocks with one token of `16 * blocks.len()` values.
 ///
-/// `sums` are the sums of the tokens' values.
-pub(crate) fn panel_dots<const T: usize>(
-	blocks: &[Block],
-	q: [&[i8]; T],
-	_sums: [i32; T],
-) -> [[i32; PANEL_ROWS]; T] {
-	let mut dots = [[0; PANEL_ROWS]; T];
-	let mut weights = [0; UNPACK_STEPS * STEP_COLS];
-	for row in 0..PANEL_ROWS {
-		for (chunk, blocks) in blocks.chunks(UNPACK_STEPS).enumerate() {
-			let weights = &mut weights[..blocks.len() * STEP_COLS];
-			unpack(blocks, row, weights);
-			for (dots, q) in dots.iter_mut().zip(q) {
-				let q = &q[chunk * UNPACK_STEPS * STEP_COLS..][..weights.len()];
-				dots[row] += ternary_dot(weights, q);
+/// `sum` is the sum of the token's values.
+pub(crate) fn two_bit_dots(blocks: &[two_bit::Block], q: &[i8], sum: i32) -> [i32; BLOCK_ROWS] {
+	assert_eq!(q.len(), blocks.len() * two_bit::BLOCK_COLS);
+	let mut dots = [-sum; BLOCK_ROWS];
+	for (block, q) in blocks
+		.iter()
+		.zip(q.as_chunks::<{ two_bit::BLOCK_COLS }>().0)
+	{
+		for (dot, bytes) in dots.iter_mut().zip(block.as_chunks::<4>().0) {
+			for (column, q) in q.iter().enumerate() {
+				let code = bytes[column % 4] >> (column / 4 * 2) & 3;
+				*dot += i32::from(code) * i32::from(*q);
 			}
 		}
 	}
 	dots
+}
+
+/// Dot products of the rows of a panel with one token, eight `tables` for each group.
+pub(crate) fn dense_dots(
+	groups: &[Group],
+	tables: &[Table],
+	corrections: &[i32; PANEL_ROWS],
+) -> [i32; PANEL_ROWS] {
+	assert_eq!(tables.len(), groups.len() * dense::GROUP_TRIPLES);
+	let mut dots = *corrections;
+	for (group, tables) in groups
+		.iter()
+		.zip(tables.as_chunks::<{ dense::GROUP_TRIPLES }>().0)
+	{
+		for (row, dot) in dots.iter_mut().enumerate() {
+			for (i, table) in tables.iter().enumerate() {
+				let magnitude = group[PANEL_ROWS * (i / 2 + 1) + row] >> (i % 2 * 4) & 15;
+				let inverse = (group[row] << i) as i8 >> 7;
+				let magnitude = usize::from(magnitude);
+				*dot += i32::from(table[magnitude] ^ inverse)
+					+ dense::HIGH * i32::from(table[16 + magnitude] ^ inverse);
+			}
+		}
+	}
+	dots
+}
+
+/// Adds to `sums[token][row]` the products of the codes of `steps` with that token's values.
+///
+/// Token `i` has its `4 * steps.len()` values at `i * stride` of `q`.
+pub(crate) fn multiply(steps: &[Step], q: &[i8], stride: usize, sums: &mut [[i32; PANEL_ROWS]]) {
+	for (token, sums) in sums.iter_mut().enumerate() {
+		let q = &q[token * stride..][..4 * steps.len()];
+		for (step, q) in steps.iter().zip(q.as_chunks::<4>().0) {
+			for (sum, codes) in sums.iter_mut().zip(step) {
+				for (code, q) in codes.iter().zip(q) {
+					*sum += i32::from(*code) * i32::from(*q);
+				}
+			}
+		}
+	}
 }

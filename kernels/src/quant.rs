@@ -3,6 +3,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+/// Values of a token are followed by zeros up to a multiple of this, which is what the packings of
+/// weights pad columns to.
+pub(crate) const PADDING: usize = 96;
+
 /// Activations of some tokens, quantised to -127..=127. The buffers are reused between calls.
 ///
 /// Fields are private because the kernels' overflow bounds rest on them.
@@ -10,6 +14,8 @@ use core::fmt;
 pub struct QuantizedActivations {
 	pub(crate) tokens: usize,
 	pub(crate) cols: usize,
+	/// Distance between tokens in `q`: `cols` padded.
+	pub(crate) stride: usize,
 	pub(crate) q: Vec<i8>,
 	pub(crate) inv: Vec<f32>,
 	pub(crate) sums: Vec<i32>,
@@ -46,9 +52,19 @@ impl QuantizedActivations {
 		self.cols
 	}
 
-	/// The quantised values, `tokens * cols`, row by row, each in -127..=127.
-	pub fn q(&self) -> &[i8] {
-		&self.q
+	/// The quantised values of one token, `cols` of them, each in -127..=127.
+	///
+	/// # Panics
+	///
+	/// If `token` is not below [`tokens`](Self::tokens).
+	pub fn q(&self, token: usize) -> &[i8] {
+		&self.padded(token)[..self.cols]
+	}
+
+	/// The quantised values of one token and the zeros after them.
+	pub(crate) fn padded(&self, token: usize) -> &[i8] {
+		assert!(token < self.tokens, "token {token} of {}", self.tokens);
+		&self.q[token * self.stride..][..self.stride]
 	}
 
 	/// Per token the factor `a = 127 / max(max |x|, 1e-5)` by which activations were multiplied.
@@ -61,18 +77,22 @@ impl QuantizedActivations {
 		&self.sums
 	}
 
+	/// Sizes the buffers for `tokens` rows of `cols`; all but the padding is then overwritten.
 	#[cfg(feature = "std")]
-	/// Sizes the buffers for `tokens` rows of `cols`; the contents are then overwritten.
 	pub(crate) fn resize(&mut self, tokens: usize, cols: usize) {
-		self.tokens = tokens;
-		self.cols = cols;
-		self.q.resize(tokens * cols, 0);
+		let stride = cols.next_multiple_of(PADDING);
+		if self.cols != cols {
+			// What was padding may be written now, and the other way round.
+			self.q.clear();
+		}
+		(self.tokens, self.cols, self.stride) = (tokens, cols, stride);
+		self.q.resize(tokens * stride, 0);
 		self.inv.resize(tokens, 0.0);
 		self.sums.resize(tokens, 0);
 	}
 
-	#[cfg(feature = "std")]
 	/// Leaves no tokens, as after a failure.
+	#[cfg(feature = "std")]
 	pub(crate) fn clear(&mut self) {
 		self.resize(0, 0);
 	}

@@ -93,14 +93,14 @@ fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 	buffer
 }
 
-fn linear(
+fn linear<const N: usize>(
 	backend: &Backend,
-	matrix: &TernaryMatrix,
 	quantized: &QuantizedActivations,
-	out: &mut Vec<f32>,
+	layers: [(&TernaryMatrix, &mut Vec<f32>); N],
 ) {
-	let out = sized(out, matrix.rows() * quantized.tokens());
-	backend.linear(matrix, quantized, out);
+	let mut layers =
+		layers.map(|(matrix, out)| (matrix, sized(out, matrix.rows() * quantized.tokens())));
+	backend.linear_group(quantized, &mut layers);
 }
 
 impl Model {
@@ -226,9 +226,15 @@ impl Model {
 		let normed = sized(&mut scratch.normed, x.len());
 		backend.rms_norm(x, &block.attn_norm, config.norm_eps, normed);
 		backend.quantize(normed, config.hidden, &mut scratch.quantized)?;
-		linear(backend, &block.attn_q, &scratch.quantized, &mut scratch.q);
-		linear(backend, &block.attn_k, &scratch.quantized, &mut scratch.k);
-		linear(backend, &block.attn_v, &scratch.quantized, &mut scratch.v);
+		linear(
+			backend,
+			&scratch.quantized,
+			[
+				(&block.attn_q, &mut scratch.q),
+				(&block.attn_k, &mut scratch.k),
+				(&block.attn_v, &mut scratch.v),
+			],
+		);
 		for rotated in [&mut scratch.q, &mut scratch.k] {
 			backend.rope(
 				rotated,
@@ -253,9 +259,8 @@ impl Model {
 		backend.quantize(sub, config.query_width(), &mut scratch.quantized)?;
 		linear(
 			backend,
-			&block.attn_output,
 			&scratch.quantized,
-			&mut scratch.out,
+			[(&block.attn_output, &mut scratch.out)],
 		);
 		backend.add(x, &scratch.out);
 		Ok(())
@@ -274,20 +279,20 @@ impl Model {
 		backend.quantize(normed, config.hidden, &mut scratch.quantized)?;
 		linear(
 			backend,
-			&block.ffn_gate,
 			&scratch.quantized,
-			&mut scratch.gate,
+			[
+				(&block.ffn_gate, &mut scratch.gate),
+				(&block.ffn_up, &mut scratch.up),
+			],
 		);
-		linear(backend, &block.ffn_up, &scratch.quantized, &mut scratch.up);
 		backend.squared_relu_mul(&mut scratch.gate, &scratch.up);
 		let sub = sized(&mut scratch.sub, scratch.gate.len());
 		backend.rms_norm(&scratch.gate, &block.ffn_sub_norm, config.norm_eps, sub);
 		backend.quantize(sub, config.ffn, &mut scratch.quantized)?;
 		linear(
 			backend,
-			&block.ffn_down,
 			&scratch.quantized,
-			&mut scratch.out,
+			[(&block.ffn_down, &mut scratch.out)],
 		);
 		backend.add(x, &scratch.out);
 		Ok(())

@@ -7,7 +7,7 @@ use super::{
 	template::{ChatTemplate, TemplateError},
 	tokenizer::{Tokenizer, TokenizerError},
 };
-use aria_kernels::{RopeTable, TernaryMatrix, math};
+use aria_kernels::{Packing, RopeTable, TernaryMatrix, math};
 use aria_primitives::{ModelId, provenance::OperationCount};
 use std::{
 	collections::HashSet,
@@ -148,6 +148,7 @@ pub struct Model {
 struct Loader<'a> {
 	gguf: &'a Gguf,
 	bytes: &'a [u8],
+	packing: Packing,
 	used: HashSet<String>,
 }
 
@@ -229,13 +230,14 @@ impl<'a> Loader<'a> {
 		if info.kind != TensorType::I2S {
 			return Err(Self::wrong_type(info, "I2_S"));
 		}
-		TernaryMatrix::from_i2_s(data, rows, cols).map_err(|_| ModelError::Values(name.to_owned()))
+		TernaryMatrix::from_i2_s(data, rows, cols, self.packing)
+			.map_err(|_| ModelError::Values(name.to_owned()))
 	}
 }
 
 impl Model {
-	/// Loads a file and computes the model's identity.
-	pub fn open(path: &Path) -> Result<Self, ModelError> {
+	/// Loads a file, packs its ternary weights and computes the model's identity.
+	pub fn open(path: &Path, packing: Packing) -> Result<Self, ModelError> {
 		let io = |source| ModelError::Io {
 			path: path.to_owned(),
 			source,
@@ -247,11 +249,11 @@ impl Model {
 		let stem = path
 			.file_stem()
 			.map(|stem| stem.to_string_lossy().into_owned());
-		Self::from_bytes(&map, &stem.unwrap_or_default())
+		Self::from_bytes(&map, &stem.unwrap_or_default(), packing)
 	}
 
 	/// Loads the bytes of a file; `name` is used when the file has none.
-	pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, ModelError> {
+	pub fn from_bytes(bytes: &[u8], name: &str, packing: Packing) -> Result<Self, ModelError> {
 		let gguf = Gguf::parse(bytes)?;
 		let config = ModelConfig::from_gguf(&gguf)?;
 		let tokenizer = Tokenizer::from_gguf(&gguf)?;
@@ -265,6 +267,7 @@ impl Model {
 		let mut loader = Loader {
 			gguf: &gguf,
 			bytes,
+			packing,
 			used: HashSet::new(),
 		};
 		let (hidden, ffn, vocab) = (config.hidden, config.ffn, config.vocab);

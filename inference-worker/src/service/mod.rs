@@ -160,11 +160,12 @@ async fn until(
 
 async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 	let path = args.model.clone();
-	let model = tokio::task::spawn_blocking(move || Model::open(&path)).await?;
-	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
 	let cores = || std::thread::available_parallelism().map_or(1, usize::from);
 	let threads = args.threads.unwrap_or_else(cores).clamp(1, 1024);
-	let backend = Backend::new(Isa::detect(), threads);
+	let backend = Backend::new(Isa::from_env()?, threads);
+	let packing = backend.packing();
+	let model = tokio::task::spawn_blocking(move || Model::open(&path, packing)).await?;
+	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
 	let meter = Meter::new(Path::new(POWERCAP), args.watts);
 	Ok(Engine::spawn(Arc::new(model), backend, meter, args.queue)?)
 }

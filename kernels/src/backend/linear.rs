@@ -5,11 +5,17 @@ use crate::{
 	pool::Disjoint,
 	quant::{NonFinite, QuantizedActivations},
 	scalar,
-	ternary::{PANEL_ROWS, TernaryMatrix},
+	ternary::{
+		PANEL_ROWS, Packing, Panel, TernaryMatrix,
+		codes::{self, Codes},
+		dense, two_bit,
+	},
 };
+use std::ops::Range;
 
-/// Tokens that share one read of the weights.
-const TILE_TOKENS: usize = 4;
+/// Tokens whose sums are kept while the weights of a panel are unpacked block by block: with them,
+/// the quantised values of as many tokens stay in the second-level cache.
+const TOKEN_CHUNK: usize = 128;
 
 impl Backend {
 	/// Quantises `x`, rows of `cols` activations, one row per token.
@@ -29,6 +35,7 @@ impl Backend {
 	) -> Result<(), NonFinite> {
 		let tokens = whole_rows(x.len(), cols);
 		out.resize(tokens, cols);
+		let stride = out.stride;
 		let q = Disjoint::new(&mut out.q);
 		let inv = Disjoint::new(&mut out.inv);
 		let sums = Disjoint::new(&mut out.sums);
@@ -37,7 +44,7 @@ impl Backend {
 				// SAFETY: each token is in one range, and has its own part of each buffer.
 				let (q, inv, sum) = unsafe {
 					(
-						q.part(token * cols, cols),
+						q.part(token * stride, cols),
 						inv.part(token, 1),
 						sums.part(token, 1),
 					)
@@ -61,46 +68,127 @@ impl Backend {
 	///
 	/// If the shapes do not fit: `a.cols() == w.cols()`, `out.len() == a.tokens() * w.rows()`.
 	pub fn linear(&self, w: &TernaryMatrix, a: &QuantizedActivations, out: &mut [f32]) {
-		let (rows, cols, tokens) = (w.rows(), w.cols(), a.tokens);
-		assert_eq!(a.cols, cols, "activations do not fit the matrix");
-		assert_eq!(out.len(), tokens * rows, "output does not fit the matrix");
-		let out = Disjoint::new(out);
-		self.split(rows.div_ceil(PANEL_ROWS), rows * cols * tokens, |panels| {
-			for panel in panels {
-				let mut token = 0;
-				while token < tokens {
-					token += match tokens - token {
-						1 => self.tile::<1>(w, a, panel, token, &out),
-						2 => self.tile::<2>(w, a, panel, token, &out),
-						3 => self.tile::<3>(w, a, panel, token, &out),
-						_ => self.tile::<TILE_TOKENS>(w, a, panel, token, &out),
-					};
+		self.linear_group(a, &mut [(w, out)]);
+	}
+
+	/// As [`linear`](Self::linear) for several matrices on the same activations, with one wait for
+	/// the threads: query, key and value; gate and up.
+	///
+	/// # Panics
+	///
+	/// As [`linear`](Self::linear).
+	pub fn linear_group(
+		&self,
+		a: &QuantizedActivations,
+		layers: &mut [(&TernaryMatrix, &mut [f32])],
+	) {
+		let (tokens, cols) = (a.tokens, a.cols);
+		let mut work = 0;
+		let mut dense = false;
+		let mut jobs = Vec::with_capacity(layers.len());
+		for (w, out) in layers {
+			assert_eq!(w.cols(), cols, "activations do not fit the matrix");
+			assert_eq!(
+				out.len(),
+				tokens * w.rows(),
+				"output does not fit the matrix"
+			);
+			work += w.rows() * cols * tokens;
+			dense |= w.packing() == Packing::Dense;
+			jobs.push((*w, Disjoint::new(out)));
+		}
+		let mut tables = Vec::new();
+		if tokens == 1 && dense {
+			let q = &a.padded(0)[..dense::padded_cols(cols)];
+			tables.resize(q.len() / 3, [0; 32]);
+			kernel!(self, build_tables(q, &mut tables));
+		}
+		let panels: usize = jobs.iter().map(|(w, _)| w.panels()).sum();
+		self.split(panels, work, |range| {
+			let mut skipped = 0;
+			for (w, out) in &jobs {
+				// This thread's part of this matrix.
+				let here = range.start.max(skipped)..range.end.min(skipped + w.panels());
+				let here = here.start - skipped..here.end.saturating_sub(skipped);
+				skipped += w.panels();
+				if here.is_empty() {
+					continue;
+				}
+				if tokens == 1 {
+					self.one_token(w, a, &tables, here, out);
+				} else {
+					self.many_tokens(w, a, here, out);
 				}
 			}
 		});
 	}
 
-	/// One panel by `T` tokens from `token`; returns `T`. Panels given to threads differ.
-	fn tile<const T: usize>(
+	/// Matrix times vector, for some panels. Panels given to threads differ.
+	fn one_token(
 		&self,
 		w: &TernaryMatrix,
 		a: &QuantizedActivations,
-		panel: usize,
-		token: usize,
+		tables: &[dense::Table],
+		panels: Range<usize>,
 		out: &Disjoint<'_, f32>,
-	) -> usize {
-		let q = core::array::from_fn(|t| &a.q[(token + t) * a.cols..][..a.cols]);
-		let sums = core::array::from_fn(|t| a.sums[token + t]);
-		let dots = kernel!(self, panel_dots::<T>(w.panel(panel), q, sums));
-		let first = panel * PANEL_ROWS;
-		let count = PANEL_ROWS.min(w.rows() - first);
-		for (t, dots) in dots.iter().enumerate() {
+	) {
+		let q = a.q(0);
+		for panel in panels {
+			let mut dots = [0; PANEL_ROWS];
+			match w.panel(panel) {
+				Panel::TwoBit(blocks) => {
+					let runs = blocks.chunks_exact(w.cols() / two_bit::BLOCK_COLS);
+					let (dots, _) = dots.as_chunks_mut::<{ two_bit::BLOCK_ROWS }>();
+					for (run, dots) in runs.zip(dots) {
+						*dots = kernel!(self, two_bit_dots(run, q, a.sums[0]));
+					}
+				}
+				Panel::Dense(groups, corrections) => {
+					dots = kernel!(self, dense_dots(groups, tables, corrections));
+				}
+			}
+			let first = panel * PANEL_ROWS;
+			let count = PANEL_ROWS.min(w.rows() - first);
 			// SAFETY: each panel is in one thread's range, so its rows are written by one thread.
-			let out = unsafe { out.part((token + t) * w.rows() + first, count) };
+			let out = unsafe { out.part(first, count) };
 			for (out, dot) in out.iter_mut().zip(dots) {
-				*out = scalar::rescale(*dot, a.inv[token + t], w.scale());
+				*out = scalar::rescale(dot, a.inv[0], w.scale());
 			}
 		}
-		T
+	}
+
+	/// Matrix times matrix, for some panels. Panels given to threads differ.
+	fn many_tokens(
+		&self,
+		w: &TernaryMatrix,
+		a: &QuantizedActivations,
+		panels: Range<usize>,
+		out: &Disjoint<'_, f32>,
+	) {
+		let mut codes = Codes::zeroed();
+		let mut sums = vec![[0; PANEL_ROWS]; a.tokens.min(TOKEN_CHUNK)];
+		for panel in panels {
+			let first = panel * PANEL_ROWS;
+			let count = PANEL_ROWS.min(w.rows() - first);
+			for chunk in (0..a.tokens).step_by(TOKEN_CHUNK) {
+				let tokens = TOKEN_CHUNK.min(a.tokens - chunk);
+				let sums = &mut sums[..tokens];
+				sums.fill([0; PANEL_ROWS]);
+				for block in 0..codes::blocks(w.cols()) {
+					let steps = kernel!(self, unpack(w.panel(panel), w.cols(), block, &mut codes));
+					let q = &a.q[chunk * a.stride + block * codes::BLOCK_COLS..];
+					kernel!(self, multiply(&codes.0[..steps], q, a.stride, sums));
+				}
+				for (token, dots) in (chunk..).zip(&*sums) {
+					// SAFETY: each panel is in one thread's range, so its rows are written by one
+					// thread.
+					let out = unsafe { out.part(token * w.rows() + first, count) };
+					for (out, dot) in out.iter_mut().zip(dots) {
+						// Codes are weights plus one: Σ (c - 1) q = Σ c q - Σ q.
+						*out = scalar::rescale(dot - a.sums[token], a.inv[token], w.scale());
+					}
+				}
+			}
+		}
 	}
 }

@@ -6,6 +6,7 @@
 use crate::{
 	isa::Isa,
 	pool::{Pool, share},
+	ternary::Packing,
 };
 use std::ops::Range;
 
@@ -27,15 +28,15 @@ pub struct Backend {
 
 /// Calls the kernel of the backend's level.
 macro_rules! kernel {
-	($backend:expr, $name:ident $(::<$tile:tt>)? ($($argument:expr),* $(,)?)) => {
+	($backend:expr, $name:ident($($argument:expr),* $(,)?)) => {
 		match $backend.isa {
 			#[cfg(target_arch = "x86_64")]
 			// SAFETY: `Backend::new` checked that the CPU has the features of the level.
-			$crate::Isa::Avx512 => unsafe { $crate::x86::avx512::$name $(::<$tile>)? ($($argument),*) },
+			$crate::Isa::Avx512 => unsafe { $crate::x86::avx512::$name($($argument),*) },
 			#[cfg(target_arch = "x86_64")]
 			// SAFETY: as above.
-			$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name $(::<$tile>)? ($($argument),*) },
-			_ => $crate::portable::$name $(::<$tile>)? ($($argument),*),
+			$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name($($argument),*) },
+			_ => $crate::portable::$name($($argument),*),
 		}
 	};
 }
@@ -61,6 +62,18 @@ impl Backend {
 	/// The instruction set in use.
 	pub fn isa(&self) -> Isa {
 		self.isa
+	}
+
+	/// The packing of weights that is fastest here.
+	///
+	/// Threads share the memory's bandwidth but not their arithmetic: the more there are, the more
+	/// the fewer bytes of the dense packing count. `docs/benchmarks/` has the measurements.
+	pub fn packing(&self) -> Packing {
+		if self.threads() == 1 {
+			Packing::TwoBit
+		} else {
+			Packing::Dense
+		}
 	}
 
 	/// The number of threads in use.

@@ -1,16 +1,16 @@
 //! AVX2 with F16C.
 
-use crate::portable::float_kernels;
+use crate::portable::shared_kernels;
 
 mod half;
 mod ternary;
 
 pub(crate) use half::{dot_f16, widen_f16};
-pub(crate) use ternary::panel_dots;
+pub(crate) use ternary::{dense_dots, multiply, two_bit_dots};
 
 /// Whether this CPU has the features that the kernels below are compiled with.
 pub(crate) fn is_supported() -> bool {
 	is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c")
 }
 
-float_kernels!(#[target_feature(enable = "avx2,f16c")]);
+shared_kernels!(#[target_feature(enable = "avx2,f16c")]);

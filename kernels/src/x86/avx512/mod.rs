@@ -1,12 +1,12 @@
 //! AVX-512 with VNNI.
 
-use crate::portable::float_kernels;
+use crate::portable::shared_kernels;
 
 mod half;
 mod ternary;
 
 pub(crate) use half::{dot_f16, widen_f16};
-pub(crate) use ternary::panel_dots;
+pub(crate) use ternary::{dense_dots, multiply, two_bit_dots};
 
 /// Whether this CPU has the features that the kernels below are compiled with.
 pub(crate) fn is_supported() -> bool {
@@ -17,4 +17,4 @@ pub(crate) fn is_supported() -> bool {
 		&& super::avx2::is_supported()
 }
 
-float_kernels!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]);
+shared_kernels!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]);
