@@ -7,8 +7,8 @@
 //!
 //! - [`TernaryMatrix`]: weights in {-1, 0, 1} in 1.67 or two bits each, with one scale per matrix.
 //! - [`QuantizedActivations`]: one signed byte per activation, with one scale per token.
-//! - `Backend` (feature `std`): an instruction set chosen once, a thread pool, and the operations
-//!   of a transformer layer. The result does not depend on the instruction set, on the number of
+//! - [`Backend`]: an instruction set chosen once, a thread pool, and the operations of a transformer
+//!   layer. The result does not depend on the instruction set, on the number of
 //!   threads, nor on how tokens are grouped into batches.
 //!
 //! ```
@@ -26,6 +26,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Without the feature `std` there is the specification alone, for Wasm.
+//!
 //! # Assumptions
 //!
 //! The floating-point environment is the default one: round to nearest even, subnormals kept.
@@ -36,27 +38,28 @@
 extern crate alloc;
 
 pub mod math;
-mod memory;
-pub mod quant;
 pub mod rope;
 pub mod scalar;
-pub mod ternary;
 
 #[cfg(feature = "std")]
 pub mod backend;
 #[cfg(feature = "std")]
 pub mod isa;
 #[cfg(feature = "std")]
+mod memory;
+#[cfg(feature = "std")]
 pub mod pool;
 #[cfg(feature = "std")]
 mod portable;
+#[cfg(feature = "std")]
+pub mod quant;
+#[cfg(feature = "std")]
+pub mod ternary;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86;
 
-pub use quant::{NonFinite, QuantizedActivations};
 pub use rope::{RopePairing, RopeTable};
 pub use scalar::AttentionShape;
-pub use ternary::{PackError, Packing, Q2Block, TernaryMatrix};
 
 #[cfg(feature = "std")]
 pub use backend::Backend;
@@ -64,3 +67,7 @@ pub use backend::Backend;
 pub use isa::{Isa, IsaError};
 #[cfg(feature = "std")]
 pub use pool::Pool;
+#[cfg(feature = "std")]
+pub use quant::{NonFinite, QuantizedActivations};
+#[cfg(feature = "std")]
+pub use ternary::{PackError, Packing, Q2Block, TernaryMatrix};

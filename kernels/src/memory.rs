@@ -1,8 +1,8 @@
 //! Memory for packed weights: zeroed bytes, in large pages where the system has them.
 
-use core::fmt;
+use std::fmt;
 
-#[cfg(all(feature = "std", unix, not(miri)))]
+#[cfg(all(unix, not(miri)))]
 mod system {
 	use memmap2::{Advice, MmapMut};
 
@@ -21,10 +21,8 @@ mod system {
 	}
 }
 
-#[cfg(not(all(feature = "std", unix, not(miri))))]
+#[cfg(not(all(unix, not(miri))))]
 mod system {
-	use alloc::{vec, vec::Vec};
-
 	pub(super) type Pages = Vec<u8>;
 
 	pub(super) fn zeroed(len: usize) -> Option<Pages> {

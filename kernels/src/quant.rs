@@ -1,7 +1,6 @@
 //! Activations as signed bytes with one scale per token.
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 /// Values of a token are followed by zeros up to a multiple of this, which is what the packings of
 /// weights pad columns to.
@@ -34,7 +33,7 @@ impl fmt::Display for NonFinite {
 	}
 }
 
-impl core::error::Error for NonFinite {}
+impl std::error::Error for NonFinite {}
 
 impl QuantizedActivations {
 	/// No tokens, and no memory yet.
@@ -78,7 +77,6 @@ impl QuantizedActivations {
 	}
 
 	/// Sizes the buffers for `tokens` rows of `cols`; all but the padding is then overwritten.
-	#[cfg(feature = "std")]
 	pub(crate) fn resize(&mut self, tokens: usize, cols: usize) {
 		let stride = cols.next_multiple_of(PADDING);
 		if self.cols != cols {
@@ -92,7 +90,6 @@ impl QuantizedActivations {
 	}
 
 	/// Leaves no tokens, as after a failure.
-	#[cfg(feature = "std")]
 	pub(crate) fn clear(&mut self) {
 		self.resize(0, 0);
 	}

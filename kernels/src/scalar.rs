@@ -88,7 +88,7 @@ pub fn reduce_dot_f16(a: &[u16], b: &[f32]) -> f32 {
 	reduce_lanes(lanes)
 }
 
-/// Σ w q. Exact for up to [`crate::ternary::MAX_COLS`] elements.
+/// Σ w q. Exact for up to 2^17 elements.
 #[inline(always)]
 pub fn ternary_dot(weights: &[i8], q: &[i8]) -> i32 {
 	weights

@@ -122,14 +122,12 @@ pub(super) fn row(bytes: &[u8], row: usize, out: &mut [i8]) {
 }
 
 /// The groups of a panel.
-#[cfg(feature = "std")]
 pub(super) fn panel(bytes: &[u8], cols: usize, panel: usize) -> &[Group] {
 	let per_panel = padded_cols(cols) / GROUP_COLS;
 	&bytes.as_chunks().0[panel * per_panel..][..per_panel]
 }
 
 /// Tables for the activations of one token, `3 * tables.len()` of them.
-#[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
 	const COLUMNS: [[i16; 16]; 3] = {
@@ -155,7 +153,6 @@ pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
 }
 
 /// Unpacks groups to codes, six steps of four columns for each.
-#[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn unpack(groups: &[Group], codes: &mut codes::Codes) {
 	let steps = codes.0.as_chunks_mut::<{ GROUP_COLS / 4 }>().0;
@@ -200,7 +197,6 @@ mod tests {
 		}
 	}
 
-	#[cfg(feature = "std")]
 	#[test]
 	fn tables_hold_every_sum_within_their_bounds() {
 		for a in [-127, -1, 0, 64, 127] {

@@ -5,8 +5,7 @@
 //! unpacked when many tokens share the weights.
 
 use crate::memory::Memory;
-use alloc::{vec, vec::Vec};
-use core::fmt;
+use std::fmt;
 
 pub(crate) mod codes;
 pub(crate) mod dense;
@@ -112,7 +111,7 @@ impl fmt::Display for PackError {
 	}
 }
 
-impl core::error::Error for PackError {}
+impl std::error::Error for PackError {}
 
 impl TernaryMatrix {
 	/// Packs `rows * cols` values in {-1, 0, 1}, row by row.
@@ -221,13 +220,11 @@ impl TernaryMatrix {
 	}
 
 	/// Panels of 64 rows, the last one perhaps not full.
-	#[cfg(feature = "std")]
 	pub(crate) fn panels(&self) -> usize {
 		self.rows.div_ceil(PANEL_ROWS)
 	}
 
 	/// Packed weights and corrections of one panel.
-	#[cfg(feature = "std")]
 	pub(crate) fn panel(&self, panel: usize) -> Panel<'_> {
 		match self.packing {
 			Packing::TwoBit => Panel::TwoBit(two_bit::panel(self.memory.bytes(), self.cols, panel)),
@@ -240,7 +237,6 @@ impl TernaryMatrix {
 }
 
 /// The packed weights of up to 64 rows.
-#[cfg(feature = "std")]
 #[derive(Clone, Copy)]
 pub(crate) enum Panel<'a> {
 	/// Up to four runs of `cols / 16` blocks, sixteen rows each.

@@ -47,7 +47,6 @@ pub(super) fn row(bytes: &[u8], row: usize, out: &mut [i8]) {
 }
 
 /// The blocks of a panel: up to four runs.
-#[cfg(feature = "std")]
 pub(super) fn panel(bytes: &[u8], cols: usize, panel: usize) -> &[Block] {
 	let blocks: &[Block] = bytes.as_chunks().0;
 	let of_panel = PANEL_ROWS / BLOCK_ROWS * (cols / BLOCK_COLS);
