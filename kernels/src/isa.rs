@@ -70,6 +70,8 @@ impl Isa {
 			#[cfg(target_arch = "x86_64")]
 			Self::Avx2 => crate::x86::avx2::is_supported(),
 			#[cfg(target_arch = "x86_64")]
+			Self::AvxVnni => crate::x86::avxvnni::is_supported(),
+			#[cfg(target_arch = "x86_64")]
 			Self::Avx512 => crate::x86::avx512::is_supported(),
 			_ => false,
 		}

@@ -35,6 +35,9 @@ macro_rules! kernel {
 			$crate::Isa::Avx512 => unsafe { $crate::x86::avx512::$name($($argument),*) },
 			#[cfg(target_arch = "x86_64")]
 			// SAFETY: as above.
+			$crate::Isa::AvxVnni => unsafe { $crate::x86::avxvnni::$name($($argument),*) },
+			#[cfg(target_arch = "x86_64")]
+			// SAFETY: as above.
 			$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name($($argument),*) },
 			_ => $crate::portable::$name($($argument),*),
 		}

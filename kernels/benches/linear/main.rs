@@ -1,0 +1,175 @@
+//! Linear layers against what bounds them: `scripts/bench kernels`, or
+//! `cargo bench -p aria-kernels --bench linear -- FILTER`.
+//!
+//! Groups are `decode/SHAPE/THREADS` (one token; weights in DRAM, or in the second-level cache for
+//! the smallest shape) and `prefill/SHAPE/THREADS` (128 tokens). Within a group the limit comes
+//! first: `read`, a plain read of the bytes that two bits for a weight take, or `peak`, the multiply
+//! instructions alone. `ARIA_PEERS` may name a library with other projects' kernels: see
+//! `peers.rs`.
+
+mod limits;
+mod peers;
+
+use aria_kernels::{Backend, Isa, Packing, Pool, QuantizedActivations, TernaryMatrix, pool::share};
+use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+use std::{hint::black_box, time::Duration};
+
+/// Rows and columns of published layers; the first one fits the second-level cache.
+const SHAPES: [(usize, usize); 6] = [
+	(640, 2560),
+	(2560, 2560),
+	(2560, 6912),
+	(6912, 2560),
+	(4096, 14_336),
+	(3072, 23_040),
+];
+const THREADS: [usize; 2] = [1, 2];
+const PREFILL_TOKENS: usize = 128;
+/// Weights per round when they come from DRAM: at two bits, several times a last-level cache.
+const DRAM_WEIGHTS: usize = 1 << 30;
+
+fn main() {
+	let mut criterion = Criterion::default()
+		.sample_size(10)
+		.warm_up_time(Duration::from_millis(200))
+		.measurement_time(Duration::from_millis(800))
+		.configure_from_args();
+	let peers = peers::Peers::from_env();
+	for (rows, cols) in SHAPES {
+		let weights: Vec<i8> = random(rows * cols).map(|r| (r % 3) as i8 - 1).collect();
+		for threads in THREADS {
+			let pool = Pool::new(threads);
+			let name = |kind| format!("{kind}/{rows}x{cols}/{threads}");
+			let mut group = criterion.benchmark_group(name("decode"));
+			decode(&mut group, &weights, cols, &pool, peers.as_ref());
+			group.finish();
+			let mut group = criterion.benchmark_group(name("prefill"));
+			prefill(&mut group, &weights, cols, &pool, peers.as_ref());
+			group.finish();
+		}
+	}
+	criterion.final_summary();
+}
+
+/// Backends for every instruction set of this CPU; the specification would take minutes.
+fn backends(threads: usize) -> impl Iterator<Item = Backend> {
+	let fast = Isa::supported()
+		.into_iter()
+		.filter(|isa| *isa != Isa::Scalar);
+	fast.map(move |isa| Backend::new(isa, threads))
+}
+
+fn decode(
+	group: &mut BenchmarkGroup<'_, WallTime>,
+	weights: &[i8],
+	cols: usize,
+	pool: &Pool,
+	peers: Option<&peers::Peers>,
+) {
+	let rows = weights.len() / cols;
+	let copies = if weights.len() < 1 << 21 {
+		1
+	} else {
+		DRAM_WEIGHTS / weights.len()
+	};
+	group.throughput(Throughput::Elements((weights.len() * copies) as u64));
+
+	let bytes = limits::Pages::new(weights.len() / 4 * copies);
+	group.bench_function("read", |b| b.iter(|| limits::read(pool, &bytes)));
+	drop(bytes);
+
+	let x = activations(cols);
+	let mut a = QuantizedActivations::new();
+	let mut out = vec![0.0; rows];
+	for packing in [Packing::TwoBit, Packing::Dense] {
+		let matrices: Vec<_> = (0..copies)
+			.map(|_| matrix(weights, cols, packing))
+			.collect();
+		for backend in backends(pool.threads()) {
+			backend.quantize(&x, cols, &mut a).expect("finite");
+			group.bench_function(format!("{packing}-{}", backend.isa()), |b| {
+				b.iter(|| {
+					for w in &matrices {
+						backend.linear(w, &a, &mut out);
+					}
+					black_box(&mut out);
+				});
+			});
+		}
+	}
+	for peer in peers
+		.into_iter()
+		.flat_map(|peers| peers.iter(weights, cols, copies))
+	{
+		let x = peer.quantize(&x, 1);
+		let mut out = vec![0.0; rows];
+		group.bench_function(peer.name(), |b| {
+			b.iter(|| peer.multiply(pool, &x, &mut out))
+		});
+	}
+}
+
+fn prefill(
+	group: &mut BenchmarkGroup<'_, WallTime>,
+	weights: &[i8],
+	cols: usize,
+	pool: &Pool,
+	peers: Option<&peers::Peers>,
+) {
+	let rows = weights.len() / cols;
+	let products = weights.len() * PREFILL_TOKENS;
+	group.throughput(Throughput::Elements(products as u64));
+	for (name, peak) in limits::peaks() {
+		group.bench_function(format!("peak-{name}"), |b| {
+			b.iter(|| {
+				pool.run(|thread, threads| peak(share(products, thread, threads).len()));
+			});
+		});
+	}
+	let x = activations(PREFILL_TOKENS * cols);
+	let mut a = QuantizedActivations::new();
+	let mut out = vec![0.0; PREFILL_TOKENS * rows];
+	for packing in [Packing::TwoBit, Packing::Dense] {
+		let w = matrix(weights, cols, packing);
+		for backend in backends(pool.threads()) {
+			backend.quantize(&x, cols, &mut a).expect("finite");
+			group.bench_function(format!("{packing}-{}", backend.isa()), |b| {
+				b.iter(|| backend.linear(&w, &a, black_box(&mut out)));
+			});
+		}
+	}
+	for peer in peers
+		.into_iter()
+		.flat_map(|peers| peers.iter(weights, cols, 1))
+	{
+		let x = peer.quantize(&x, PREFILL_TOKENS);
+		group.bench_function(peer.name(), |b| {
+			b.iter(|| peer.multiply(pool, &x, &mut out))
+		});
+	}
+}
+
+fn matrix(weights: &[i8], cols: usize, packing: Packing) -> TernaryMatrix {
+	TernaryMatrix::from_ternary(weights, weights.len() / cols, cols, 0.01, packing).expect("valid")
+}
+
+/// Pseudo-random numbers (xorshift), the same in every run.
+fn random(len: usize) -> impl Iterator<Item = u32> {
+	let mut state = 0x9e37_79b9_u32;
+	(0..len).map(move |_| {
+		state ^= state << 13;
+		state ^= state >> 17;
+		state ^= state << 5;
+		state >> 8
+	})
+}
+
+/// Roughly normal values, as a norm layer gives them.
+fn activations(len: usize) -> Vec<f32> {
+	random(12 * len)
+		.map(|r| r as f32 / (1 << 24) as f32)
+		.collect::<Vec<_>>()
+		.chunks_exact(12)
+		.map(|twelve| twelve.iter().sum::<f32>() - 6.0)
+		.collect()
+}
