@@ -6,6 +6,7 @@
 //! order. `docs/numerics.md` is the same specification in words.
 //!
 //! - [`TernaryMatrix`]: weights in {-1, 0, 1} in 1.67 or two bits each, with one scale per matrix.
+//! - [`HeadMatrix`]: the head in eight bits, and exact best tokens from four of them.
 //! - [`QuantizedActivations`]: one signed byte per activation, with one scale per token.
 //! - [`Backend`]: an instruction set chosen once, a thread pool, and the operations of a transformer
 //!   layer. The result does not depend on the instruction set, on the number of
@@ -44,6 +45,8 @@ pub mod scalar;
 #[cfg(feature = "std")]
 pub mod backend;
 #[cfg(feature = "std")]
+pub mod head;
+#[cfg(feature = "std")]
 pub mod isa;
 #[cfg(feature = "std")]
 mod memory;
@@ -63,6 +66,8 @@ pub use scalar::AttentionShape;
 
 #[cfg(feature = "std")]
 pub use backend::Backend;
+#[cfg(feature = "std")]
+pub use head::{Candidate, HeadError, HeadMatrix};
 #[cfg(feature = "std")]
 pub use isa::{Isa, IsaError};
 #[cfg(feature = "std")]

@@ -1,7 +1,7 @@
 //! The kernels of [`Isa::Scalar`](crate::Isa): the specification, called row by row.
 
 use crate::{
-	math,
+	head, math,
 	ternary::{
 		PANEL_ROWS,
 		codes::Step,
@@ -160,4 +160,32 @@ pub(crate) fn multiply(steps: &[Step], q: &[i8], stride: usize, sums: &mut [[i32
 			}
 		}
 	}
+}
+
+/// Products of the first plane of sixteen head rows with a token of `8 * blocks.len()` values.
+pub(crate) fn head_high_dots(blocks: &[head::Block], q: &[i8]) -> [i32; head::BLOCK_ROWS] {
+	assert_eq!(q.len(), blocks.len() * head::BLOCK_COLS);
+	let mut dots = [0; head::BLOCK_ROWS];
+	for (block, q) in blocks.iter().zip(q.as_chunks::<{ head::BLOCK_COLS }>().0) {
+		for (dot, bytes) in dots.iter_mut().zip(block.as_chunks::<4>().0) {
+			for (j, byte) in bytes.iter().enumerate() {
+				*dot += i32::from(byte & 15) * i32::from(q[j]);
+				*dot += i32::from(byte >> 4) * i32::from(q[j + 4]);
+			}
+		}
+	}
+	dots
+}
+
+/// Product of the second plane of a head row with a token of `64 * parts.len()` values.
+pub(crate) fn head_low_dot(parts: &[head::Part], q: &[i8]) -> i32 {
+	assert_eq!(q.len(), parts.len() * head::PART_COLS);
+	let mut dot = 0;
+	for (part, q) in parts.iter().zip(q.as_chunks::<{ head::PART_COLS }>().0) {
+		for (j, byte) in part.iter().enumerate() {
+			dot += i32::from(byte & 15) * i32::from(q[j]);
+			dot += i32::from(byte >> 4) * i32::from(q[j + 32]);
+		}
+	}
+	dot
 }

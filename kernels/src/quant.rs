@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// Values of a token are followed by zeros up to a multiple of this, which is what the packings of
-/// weights pad columns to.
-pub(crate) const PADDING: usize = 96;
+/// Values of a token are followed by zeros up to a multiple of this: packings of weights pad columns
+/// to multiples of 24, 32 and 64.
+pub(crate) const PADDING: usize = 192;
 
 /// Activations of some tokens, quantised to -127..=127. The buffers are reused between calls.
 ///

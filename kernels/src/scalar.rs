@@ -130,6 +130,38 @@ pub fn quantize_row(x: &[f32], q: &mut [i8]) -> Option<(f32, i32)> {
 	Some((a, sum))
 }
 
+/// Largest magnitude of the integers of a head row.
+pub const HEAD_LIMIT: i8 = 120;
+/// Rows with no larger magnitude than this are zeros.
+const MIN_HEAD_ABS_MAX: f32 = 1e-30;
+
+/// Quantises a row of the head: with `m = max |w|`, `n = round(w (120 / m))`, ties to even. Returns
+/// the factor `m / 120` that the integers stand for; 0, with zeros, when `m` is at most 1e-30.
+/// `None` when an element is not finite.
+pub fn quantize_head_row(w: &[f32], n: &mut [i8]) -> Option<f32> {
+	let bits = w.iter().fold(0, |m, w| (w.to_bits() & 0x7fff_ffff).max(m));
+	if bits > MAX_FINITE_BITS {
+		return None;
+	}
+	let largest = f32::from_bits(bits);
+	if largest <= MIN_HEAD_ABS_MAX {
+		n.fill(0);
+		return Some(0.0);
+	}
+	let limit = f32::from(HEAD_LIMIT);
+	let factor = limit / largest;
+	for (w, n) in w.iter().zip(n) {
+		// The limit is for a product a little above 120.
+		*n = (round_half_even(w * factor) as i8).clamp(-HEAD_LIMIT, HEAD_LIMIT);
+	}
+	Some(largest / limit)
+}
+
+/// Σ n q of a head row. Exact for up to 2^16 elements.
+pub fn head_dot(n: &[i8], q: &[i8]) -> i32 {
+	ternary_dot(n, q)
+}
+
 /// `(x r) w` with `r = 1 / sqrt(Σ x² / n + eps)`, for each row of `weight.len()` elements.
 #[inline(always)]
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use aria_kernels::{math, scalar};
+use aria_kernels::{Candidate, HeadError, HeadMatrix, QuantizedActivations, math, scalar};
 use common::{Random, backends, bits};
 use proptest::prelude::*;
 
@@ -27,6 +27,57 @@ fn check_head(rows: &[u16], cols: usize, x: &[f32]) {
 	}
 }
 
+/// A head of the given rows, with a dither that uses every value.
+fn head_int8(values: &[f32], cols: usize) -> HeadMatrix {
+	let dither: Vec<u8> = (0..cols).map(|i| (i * 7 % 16) as u8).collect();
+	HeadMatrix::new(values.len() / cols, cols, &dither, |row, out| {
+		out.copy_from_slice(&values[row * cols..][..cols]);
+	})
+	.expect("rows are finite")
+}
+
+/// Compares logits in eight bits, and the `k` best of each token, with the specification.
+fn check_head_int8(values: &[f32], cols: usize, x: &[f32], k: usize) {
+	let head = head_int8(values, cols);
+	let (rows, tokens) = (values.len() / cols, x.len() / cols);
+	let mut q = vec![0; cols];
+	let mut n = vec![0; cols];
+	let mut expected = vec![];
+	for x in x.chunks_exact(cols) {
+		let (a, _) = scalar::quantize_row(x, &mut q).expect("finite");
+		for (row, values) in values.chunks_exact(cols).enumerate() {
+			let scale = scalar::quantize_head_row(values, &mut n).expect("finite");
+			assert_eq!((head.scale(row), head.row(row)), (scale, n.clone()));
+			expected.push(scalar::rescale(scalar::head_dot(&n, &q), a, scale));
+		}
+	}
+	let mut a = QuantizedActivations::new();
+	for backend in backends() {
+		backend.quantize(x, cols, &mut a).expect("finite");
+		let mut out = vec![f32::NAN; expected.len()];
+		backend.head_int8(&head, &a, &mut out);
+		assert_eq!(bits(&out), bits(&expected), "{backend:?}");
+		for token in 0..tokens {
+			let mut best: Vec<Candidate> = expected[token * rows..][..rows]
+				.iter()
+				.zip(0..)
+				.map(|(logit, id)| Candidate { id, logit: *logit })
+				.collect();
+			best.sort_by(|x, y| y.logit.total_cmp(&x.logit).then(x.id.cmp(&y.id)));
+			best.truncate(k);
+			backend
+				.quantize(&x[token * cols..][..cols], cols, &mut a)
+				.expect("finite");
+			let (found, computed) = backend.head_top_k(&head, &a, k);
+			assert_eq!(found, best, "{backend:?}");
+			assert!(
+				(found.len()..=rows).contains(&computed),
+				"{computed} of {rows}"
+			);
+		}
+	}
+}
+
 proptest! {
 	#![proptest_config(common::config())]
 
@@ -37,6 +88,29 @@ proptest! {
 		let random = &mut Random(seed);
 		check_head(&random.halves(rows * cols), cols, &random.floats(tokens * cols));
 	}
+
+	#[test]
+	fn int8_equals_scalar(
+		rows in 1_usize..200, cols in 1_usize..400, tokens in 1_usize..=3, k in 0_usize..50,
+		seed: u64,
+	) {
+		let random = &mut Random(seed);
+		check_head_int8(&random.floats(rows * cols), cols, &random.floats(tokens * cols), k);
+	}
+
+	#[test]
+	fn equal_logits_are_ordered_by_id(
+		rows in 1_usize..300, kinds in 1_usize..4, k in 1_usize..40, seed: u64,
+	) {
+		// Few different rows, so that most logits have equals.
+		let random = &mut Random(seed);
+		let cols = 64;
+		let kinds: Vec<Vec<f32>> = (0..kinds).map(|_| random.floats(cols)).collect();
+		let values: Vec<f32> = (0..rows)
+			.flat_map(|row| kinds[(row * row + row / 3) % kinds.len()].clone())
+			.collect();
+		check_head_int8(&values, cols, &random.floats(cols), k);
+	}
 }
 
 #[test]
@@ -44,4 +118,66 @@ fn large_heads_equal_scalar_on_all_threads() {
 	let random = &mut Random(7);
 	check_head(&random.halves(257 * 201), 201, &random.floats(3 * 201));
 	check_head(&random.halves(1031 * 64), 64, &random.floats(64));
+}
+
+#[test]
+fn int8_equals_scalar_at_extremes() {
+	let cols = 23_040;
+	for x in [1.0, -1.0, 0.0] {
+		let mut values = vec![1.0; 3 * cols];
+		values[cols..2 * cols].fill(-1.0);
+		values[2 * cols..].fill(0.0);
+		check_head_int8(&values, cols, &vec![x; cols], 3);
+	}
+	let alternating: Vec<f32> = (0..cols)
+		.map(|i| if i % 2 == 0 { 8.0 } else { -8.0 })
+		.collect();
+	check_head_int8(&alternating, cols, &alternating, 1);
+}
+
+#[test]
+fn large_vocabulary_computes_few_logits() {
+	let (rows, cols) = (20_000, 256);
+	let random = &mut Random(3);
+	let values = random.floats(rows * cols);
+	// A hidden state that points to one row, as those of a confident model do.
+	let x: Vec<f32> = values[777 * cols..][..cols].to_vec();
+	let head = head_int8(&values, cols);
+	let mut a = QuantizedActivations::new();
+	for backend in backends() {
+		backend.quantize(&x, cols, &mut a).expect("finite");
+		let (best, computed) = backend.head_top_k(&head, &a, 1);
+		assert_eq!(best[0].id, 777);
+		assert!(computed < rows / 20, "{computed} of {rows}");
+	}
+}
+
+#[test]
+fn rejects_heads_that_do_not_fit() {
+	let zeros = |_: usize, out: &mut [f32]| out.fill(0.0);
+	let error = |result: Result<HeadMatrix, HeadError>| result.map(|_| ()).unwrap_err();
+	assert_eq!(
+		error(HeadMatrix::new(0, 8, &[0; 8], zeros)),
+		HeadError::Shape { rows: 0, cols: 8 }
+	);
+	assert_eq!(
+		error(HeadMatrix::new(1, 1 << 17, &[0; 1 << 17], zeros)),
+		HeadError::Shape {
+			rows: 1,
+			cols: 1 << 17
+		}
+	);
+	assert_eq!(
+		error(HeadMatrix::new(1, 8, &[0; 7], zeros)),
+		HeadError::Dither
+	);
+	assert_eq!(
+		error(HeadMatrix::new(1, 8, &[16; 8], zeros)),
+		HeadError::Dither
+	);
+	let infinite = |row: usize, out: &mut [f32]| out.fill(if row == 2 { f32::NAN } else { 1.0 });
+	assert_eq!(
+		error(HeadMatrix::new(4, 8, &[0; 8], infinite)),
+		HeadError::NonFinite { row: 2 }
+	);
 }

@@ -1,7 +1,16 @@
 //! Logits.
 
 use super::{Backend, kernel, whole_rows};
-use crate::pool::Disjoint;
+use crate::{
+	head::{BLOCK_ROWS, Candidate, HeadMatrix, remainder},
+	pool::Disjoint,
+	quant::QuantizedActivations,
+	scalar,
+};
+use std::sync::Mutex;
+
+/// Runs of sixteen rows that are skipped together when none of their rows can be among the best.
+const GROUP_RUNS: usize = 4;
 
 impl Backend {
 	/// Logits from half-precision rows: `out[token * rows + row] = row · x[token]`.
@@ -66,4 +75,152 @@ impl Backend {
 			}
 		});
 	}
+
+	/// Logits from a head in eight bits: `out[token * rows + row] = (Σ n q / a) scale[row]`.
+	///
+	/// # Panics
+	///
+	/// If the shapes do not fit: `a.cols() == head.cols()`, `out.len() == a.tokens() * head.rows()`.
+	pub fn head_int8(&self, head: &HeadMatrix, a: &QuantizedActivations, out: &mut [f32]) {
+		let (rows, tokens) = (head.rows(), a.tokens);
+		assert_eq!(head.cols(), a.cols, "activations do not fit the head");
+		assert_eq!(out.len(), tokens * rows, "output does not fit the head");
+		let values: Vec<(&[i8], i32)> = (0..tokens).map(|t| head_values(head, a, t)).collect();
+		let out = Disjoint::new(out);
+		self.split(rows.div_ceil(BLOCK_ROWS), rows * a.cols * tokens, |runs| {
+			for run in runs {
+				let first = run * BLOCK_ROWS;
+				let count = BLOCK_ROWS.min(rows - first);
+				for (token, (q, offset)) in values.iter().enumerate() {
+					let high = kernel!(self, head_high_dots(head.run(run), q));
+					// SAFETY: each run is in one range, so its rows have one writer.
+					let out = unsafe { out.part(token * rows + first, count) };
+					for (i, out) in out.iter_mut().enumerate() {
+						let low = kernel!(self, head_low_dot(head.parts(first + i), q));
+						let dot = join(high[i], low, *offset);
+						*out = scalar::rescale(dot, a.inv[token], head.scales(run)[i]);
+					}
+				}
+			}
+		});
+	}
+
+	/// The `k` largest logits of one token, the largest first, equal ones by ascending id: what
+	/// sorting the logits of [`head_int8`](Self::head_int8) gives, from about half of the bytes.
+	///
+	/// A first pass gives bounds of every logit; those that may be among the `k` largest are then
+	/// computed. Bounds may fail with a probability below 2^-64: see [`crate::head`]. Returns also
+	/// how many logits were computed.
+	///
+	/// # Panics
+	///
+	/// If there is not one token, or `a.cols() != head.cols()`.
+	pub fn head_top_k(
+		&self,
+		head: &HeadMatrix,
+		a: &QuantizedActivations,
+		k: usize,
+	) -> (Vec<Candidate>, usize) {
+		assert_eq!(a.tokens, 1, "one token at a time");
+		assert_eq!(head.cols(), a.cols, "activations do not fit the head");
+		let rows = head.rows();
+		let k = k.min(rows);
+		if k == 0 {
+			return (Vec::new(), 0);
+		}
+		let (q, offset) = head_values(head, a, 0);
+		let (lower, upper) = remainder(q, rows);
+		let runs = rows.div_ceil(BLOCK_ROWS);
+		let mut high = vec![[0; BLOCK_ROWS]; runs];
+		// Of each group, the largest lower and the largest upper bound.
+		let mut groups = vec![(f32::NEG_INFINITY, f32::NEG_INFINITY); runs.div_ceil(GROUP_RUNS)];
+		let bound = |high, low, scale| scalar::rescale(join(high, low, offset), a.inv[0], scale);
+		{
+			let high = Disjoint::new(&mut high);
+			let groups = Disjoint::new(&mut groups);
+			self.split(runs.div_ceil(GROUP_RUNS), rows * a.cols, |range| {
+				for group in range {
+					let first = group * GROUP_RUNS;
+					let count = GROUP_RUNS.min(runs - first);
+					// SAFETY: each group is in one range and has its own parts.
+					let (high, bounds) =
+						unsafe { (high.part(first, count), groups.part(group, 1)) };
+					for (run, high) in (first..).zip(high) {
+						*high = kernel!(self, head_high_dots(head.run(run), q));
+						let real = BLOCK_ROWS.min(rows - run * BLOCK_ROWS);
+						for (high, scale) in high.iter().zip(head.scales(run)).take(real) {
+							let (low, up) =
+								(bound(*high, lower, *scale), bound(*high, upper, *scale));
+							bounds[0].0 = bounds[0].0.max(low);
+							bounds[0].1 = bounds[0].1.max(up);
+						}
+					}
+				}
+			});
+		}
+		// At least `k` logits reach the k-th largest of the groups' lower bounds.
+		let mut best: Vec<f32> = groups.iter().map(|bounds| bounds.0).collect();
+		let threshold = if k <= best.len() {
+			*best.select_nth_unstable_by(k - 1, |x, y| y.total_cmp(x)).1
+		} else {
+			f32::NEG_INFINITY
+		};
+		let mut candidates = Vec::new();
+		for (group, bounds) in groups.iter().enumerate() {
+			if bounds.1 < threshold {
+				continue;
+			}
+			for row in
+				group * GROUP_RUNS * BLOCK_ROWS..rows.min((group + 1) * GROUP_RUNS * BLOCK_ROWS)
+			{
+				let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
+				if bound(high[run][i], upper, head.scales(run)[i]) >= threshold {
+					candidates.push(row);
+				}
+			}
+		}
+		let computed = Mutex::new(Vec::with_capacity(candidates.len()));
+		self.split(candidates.len(), candidates.len() * a.cols, |range| {
+			let logits: Vec<Candidate> = candidates[range]
+				.iter()
+				.map(|row| {
+					let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
+					let low = kernel!(self, head_low_dot(head.parts(*row), q));
+					Candidate {
+						id: *row as u32,
+						logit: bound(high[run][i], low, head.scales(run)[i]),
+					}
+				})
+				.collect();
+			computed
+				.lock()
+				.unwrap_or_else(|poisoned| poisoned.into_inner())
+				.extend(logits);
+		});
+		let mut best = computed
+			.into_inner()
+			.unwrap_or_else(|poisoned| poisoned.into_inner());
+		let count = best.len();
+		if k < count {
+			best.select_nth_unstable_by(k - 1, Candidate::order);
+			best.truncate(k);
+		}
+		best.sort_unstable_by(Candidate::order);
+		(best, count)
+	}
+}
+
+/// A token's values, padded as the planes, and what to subtract from products with them.
+fn head_values<'a>(
+	head: &HeadMatrix,
+	a: &'a QuantizedActivations,
+	token: usize,
+) -> (&'a [i8], i32) {
+	let q = &a.padded(token)[..head.padded_cols()];
+	(q, head.offset(q, a.sums[token]))
+}
+
+/// The product of a row from those of its planes. The sum of all terms fits, see [`crate::head`].
+fn join(high: i32, low: i32, offset: i32) -> i32 {
+	high.wrapping_mul(16).wrapping_add(low).wrapping_sub(offset)
 }

@@ -99,11 +99,16 @@ fn multiply_tile<const T: usize>(
 				// SAFETY: `q` is as long as `steps`.
 				broadcast(unsafe { q[t].get_unchecked(i) })
 			});
-			for r in 0..TILE_ROWS {
-				// SAFETY: a step has 64 rows of four bytes; `rows + 8 r` is at most 56.
-				let codes = unsafe { _mm256_loadu_si256(step.as_ptr().add(rows + 8 * r).cast()) };
-				for t in 0..T {
-					tile[t][r] = _mm256_dpbusd_avx_epi32(tile[t][r], codes, four[t]);
+			for (r, eight) in step[rows..][..8 * TILE_ROWS]
+				.as_chunks::<8>()
+				.0
+				.iter()
+				.enumerate()
+			{
+				// SAFETY: eight rows of four bytes.
+				let codes = unsafe { _mm256_loadu_si256(eight.as_ptr().cast()) };
+				for (tile, four) in tile.iter_mut().zip(four) {
+					tile[r] = _mm256_dpbusd_avx_epi32(tile[r], codes, four);
 				}
 			}
 		}
