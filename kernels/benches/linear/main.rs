@@ -7,6 +7,7 @@
 //! instructions alone. `ARIA_PEERS` may name a library with other projects' kernels: see
 //! `peers.rs`.
 
+#[path = "../common/limits.rs"]
 mod limits;
 mod peers;
 
@@ -36,7 +37,9 @@ fn main() {
 		.configure_from_args();
 	let peers = peers::Peers::from_env();
 	for (rows, cols) in SHAPES {
-		let weights: Vec<i8> = random(rows * cols).map(|r| (r % 3) as i8 - 1).collect();
+		let weights: Vec<i8> = limits::random(rows * cols)
+			.map(|r| (r % 3) as i8 - 1)
+			.collect();
 		for threads in THREADS {
 			let pool = Pool::new(threads);
 			let name = |kind| format!("{kind}/{rows}x{cols}/{threads}");
@@ -78,7 +81,7 @@ fn decode(
 	group.bench_function("read", |b| b.iter(|| limits::read(pool, &bytes)));
 	drop(bytes);
 
-	let x = activations(cols);
+	let x = limits::normal(cols);
 	let mut a = QuantizedActivations::new();
 	let mut out = vec![0.0; rows];
 	for packing in [Packing::TwoBit, Packing::Dense] {
@@ -126,7 +129,7 @@ fn prefill(
 			});
 		});
 	}
-	let x = activations(PREFILL_TOKENS * cols);
+	let x = limits::normal(PREFILL_TOKENS * cols);
 	let mut a = QuantizedActivations::new();
 	let mut out = vec![0.0; PREFILL_TOKENS * rows];
 	for packing in [Packing::TwoBit, Packing::Dense] {
@@ -151,25 +154,4 @@ fn prefill(
 
 fn matrix(weights: &[i8], cols: usize, packing: Packing) -> TernaryMatrix {
 	TernaryMatrix::from_ternary(weights, weights.len() / cols, cols, 0.01, packing).expect("valid")
-}
-
-/// Pseudo-random numbers (xorshift), the same in every run.
-fn random(len: usize) -> impl Iterator<Item = u32> {
-	let mut state = 0x9e37_79b9_u32;
-	(0..len).map(move |_| {
-		state ^= state << 13;
-		state ^= state >> 17;
-		state ^= state << 5;
-		state >> 8
-	})
-}
-
-/// Roughly normal values, as a norm layer gives them.
-fn activations(len: usize) -> Vec<f32> {
-	random(12 * len)
-		.map(|r| r as f32 / (1 << 24) as f32)
-		.collect::<Vec<_>>()
-		.chunks_exact(12)
-		.map(|twelve| twelve.iter().sum::<f32>() - 6.0)
-		.collect()
 }

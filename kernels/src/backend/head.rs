@@ -7,8 +7,6 @@ use crate::{
 	quant::QuantizedActivations,
 	scalar,
 };
-use std::sync::Mutex;
-
 /// Runs of sixteen rows that are skipped together when none of their rows can be among the best.
 const GROUP_RUNS: usize = 4;
 
@@ -109,8 +107,8 @@ impl Backend {
 	/// sorting the logits of [`head_int8`](Self::head_int8) gives, from about half of the bytes.
 	///
 	/// A first pass gives bounds of every logit; those that may be among the `k` largest are then
-	/// computed. Bounds may fail with a probability below 2^-64: see [`crate::head`]. Returns also
-	/// how many logits were computed.
+	/// computed. Bounds fail with a probability below 2^-64: see [`crate::head`]. Returns also how
+	/// many logits were computed.
 	///
 	/// # Panics
 	///
@@ -159,55 +157,67 @@ impl Backend {
 			});
 		}
 		// At least `k` logits reach the k-th largest of the groups' lower bounds.
-		let mut best: Vec<f32> = groups.iter().map(|bounds| bounds.0).collect();
-		let threshold = if k <= best.len() {
-			*best.select_nth_unstable_by(k - 1, |x, y| y.total_cmp(x)).1
-		} else {
-			f32::NEG_INFINITY
-		};
-		let mut candidates = Vec::new();
-		for (group, bounds) in groups.iter().enumerate() {
-			if bounds.1 < threshold {
-				continue;
-			}
-			for row in
-				group * GROUP_RUNS * BLOCK_ROWS..rows.min((group + 1) * GROUP_RUNS * BLOCK_ROWS)
-			{
-				let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
-				if bound(high[run][i], upper, head.scales(run)[i]) >= threshold {
-					candidates.push(row);
+		let mut largest: Vec<f32> = groups.iter().map(|bounds| bounds.0).collect();
+		let certain = kth_largest(&mut largest, k);
+		let select = |threshold: f32, low: i32, skip: Option<(f32, i32)>| {
+			let mut selected = Vec::new();
+			for (group, bounds) in groups.iter().enumerate() {
+				if bounds.1 < threshold {
+					continue;
+				}
+				let first = group * GROUP_RUNS * BLOCK_ROWS;
+				for row in first..rows.min(first + GROUP_RUNS * BLOCK_ROWS) {
+					let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
+					let at = |low| bound(high[run][i], low, head.scales(run)[i]);
+					if at(low) >= threshold && !skip.is_some_and(|(done, low)| at(low) >= done) {
+						selected.push(row as u32);
+					}
 				}
 			}
-		}
-		let computed = Mutex::new(Vec::with_capacity(candidates.len()));
-		self.split(candidates.len(), candidates.len() * a.cols, |range| {
-			let logits: Vec<Candidate> = candidates[range]
-				.iter()
-				.map(|row| {
-					let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
-					let low = kernel!(self, head_low_dot(head.parts(*row), q));
-					Candidate {
-						id: *row as u32,
-						logit: bound(high[run][i], low, head.scales(run)[i]),
-					}
-				})
+			selected
+		};
+		let compute = |selected: Vec<u32>| {
+			let mut best: Vec<Candidate> = selected
+				.into_iter()
+				.map(|id| Candidate { id, logit: 0.0 })
 				.collect();
-			computed
-				.lock()
-				.unwrap_or_else(|poisoned| poisoned.into_inner())
-				.extend(logits);
-		});
-		let mut best = computed
-			.into_inner()
-			.unwrap_or_else(|poisoned| poisoned.into_inner());
-		let count = best.len();
-		if k < count {
+			let work = best.len() * a.cols;
+			let (count, parts) = (best.len(), Disjoint::new(&mut best));
+			self.split(count, work, |range| {
+				// SAFETY: the ranges of threads do not overlap.
+				for candidate in unsafe { parts.part(range.start, range.len()) } {
+					let row = candidate.id as usize;
+					let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
+					let low = kernel!(self, head_low_dot(head.parts(row), q));
+					candidate.logit = bound(high[run][i], low, head.scales(run)[i]);
+				}
+			});
+			best
+		};
+		// First the rows that make the threshold certain: their logits raise it. Then all that may
+		// still reach it.
+		let mut best = compute(select(certain, lower, None));
+		let mut logits: Vec<f32> = best.iter().map(|candidate| candidate.logit).collect();
+		let threshold = kth_largest(&mut logits, k);
+		best.extend(compute(select(threshold, upper, Some((certain, lower)))));
+		let computed = best.len();
+		if k < computed {
 			best.select_nth_unstable_by(k - 1, Candidate::order);
 			best.truncate(k);
 		}
 		best.sort_unstable_by(Candidate::order);
-		(best, count)
+		(best, computed)
 	}
+}
+
+/// Negative infinity when there are fewer than `k`.
+fn kth_largest(values: &mut [f32], k: usize) -> f32 {
+	if k > values.len() {
+		return f32::NEG_INFINITY;
+	}
+	*values
+		.select_nth_unstable_by(k - 1, |x, y| y.total_cmp(x))
+		.1
 }
 
 /// A token's values, padded as the planes, and what to subtract from products with them.

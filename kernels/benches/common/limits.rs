@@ -1,4 +1,6 @@
-//! What the machine can do at most: reading memory, and multiplying.
+//! What the machine can do at most, reading memory and multiplying; and numbers to work on.
+
+#![allow(dead_code, reason = "each benchmark uses a part of this")]
 
 use aria_kernels::{Pool, pool::share};
 use memmap2::MmapMut;
@@ -197,4 +199,25 @@ mod aarch64 {
 			Vec::new()
 		}
 	}
+}
+
+/// Pseudo-random numbers (xorshift), the same in every run, others for each length.
+pub(crate) fn random(len: usize) -> impl Iterator<Item = u32> {
+	let mut state = 0x9e37_79b9_u32 ^ len as u32;
+	(0..len).map(move |_| {
+		state ^= state << 13;
+		state ^= state >> 17;
+		state ^= state << 5;
+		state >> 8
+	})
+}
+
+/// Roughly normal values, with deviation 1.
+pub(crate) fn normal(len: usize) -> Vec<f32> {
+	random(12 * len)
+		.map(|r| r as f32 / (1 << 24) as f32)
+		.collect::<Vec<_>>()
+		.chunks_exact(12)
+		.map(|twelve| twelve.iter().sum::<f32>() - 6.0)
+		.collect()
 }
