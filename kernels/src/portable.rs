@@ -5,7 +5,7 @@ use crate::{
 	ternary::{
 		PANEL_ROWS,
 		codes::Step,
-		dense::Group,
+		dense::{self, Group, Table},
 		two_bit::{self, BLOCK_ROWS},
 	},
 };
@@ -20,14 +20,8 @@ macro_rules! shared_kernels {
 			ternary::{
 				Panel,
 				codes::{self, Codes},
-				dense::{self, Table},
 			},
 		};
-
-		$(#[$attribute])*
-		pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
-			dense::build_tables(q, tables);
-		}
 
 		$(#[$attribute])*
 		pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Codes) -> usize {
@@ -119,6 +113,25 @@ pub(crate) fn two_bit_dots(blocks: &[two_bit::Block], q: &[i8], sum: i32) -> [i3
 		}
 	}
 	dots
+}
+
+/// Tables for the activations of one token, `3 * tables.len()` of them.
+pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
+	assert_eq!(q.len(), 3 * tables.len());
+	for (table, q) in tables.iter_mut().zip(q.as_chunks::<3>().0) {
+		let (low, high) = table.split_at_mut(16);
+		for (n, digits) in dense::DIGITS.iter().enumerate() {
+			let products = digits
+				.iter()
+				.zip(q)
+				.map(|(d, q)| i32::from(*d) * i32::from(*q));
+			let value: i32 = products.sum();
+			// Rounded to the nearest, so that what is left is in -16..=15.
+			let part = (value - dense::LOW.0) >> 5;
+			high[n] = part as i8;
+			low[n] = (value - dense::HIGH * part) as i8;
+		}
+	}
 }
 
 /// Dot products of the rows of a panel with one token, eight `tables` for each group.

@@ -1,5 +1,6 @@
 //! Activations as signed bytes with one scale per token.
 
+use crate::ternary::dense::Table;
 use std::fmt;
 
 /// Values of a token are followed by zeros up to a multiple of this: packings of weights pad columns
@@ -18,6 +19,8 @@ pub struct QuantizedActivations {
 	pub(crate) q: Vec<i8>,
 	pub(crate) inv: Vec<f32>,
 	pub(crate) sums: Vec<i32>,
+	/// Of a single token, for dense weights; empty when they were not expected.
+	pub(crate) tables: Vec<Table>,
 }
 
 /// An activation was infinite or not a number.
@@ -87,6 +90,7 @@ impl QuantizedActivations {
 		self.q.resize(tokens * stride, 0);
 		self.inv.resize(tokens, 0.0);
 		self.sums.resize(tokens, 0);
+		self.tables.clear();
 	}
 
 	/// Leaves no tokens, as after a failure.

@@ -54,6 +54,11 @@ impl Backend {
 					kernel!(self, quantize_row(&x[token * cols..][..cols], q)).unwrap_or((0.0, 0));
 			}
 		});
+		if tokens == 1 && self.packing() == Packing::Dense {
+			let mut tables = std::mem::take(&mut out.tables);
+			self.build_tables(out, &mut tables);
+			out.tables = tables;
+		}
 		if out.inv.contains(&0.0) {
 			out.clear();
 			let index = x.iter().position(|x| !x.is_finite()).unwrap_or(0);
@@ -97,12 +102,13 @@ impl Backend {
 			dense |= w.packing() == Packing::Dense;
 			jobs.push((*w, Disjoint::new(out)));
 		}
-		let mut tables = Vec::new();
-		if tokens == 1 && dense {
-			let q = &a.padded(0)[..dense::padded_cols(cols)];
-			tables.resize(q.len() / 3, [0; 32]);
-			kernel!(self, build_tables(q, &mut tables));
-		}
+		let mut own = Vec::new();
+		let tables = if tokens == 1 && dense && a.tables.is_empty() {
+			self.build_tables(a, &mut own);
+			&own
+		} else {
+			&a.tables
+		};
 		let panels: usize = jobs.iter().map(|(w, _)| w.panels()).sum();
 		self.split(panels, work, |range| {
 			let mut skipped = 0;
@@ -115,12 +121,19 @@ impl Backend {
 					continue;
 				}
 				if tokens == 1 {
-					self.one_token(w, a, &tables, here, out);
+					self.one_token(w, a, tables, here, out);
 				} else {
 					self.many_tokens(w, a, here, out);
 				}
 			}
 		});
+	}
+
+	/// Tables for dense weights and the first token.
+	fn build_tables(&self, a: &QuantizedActivations, tables: &mut Vec<dense::Table>) {
+		let q = &a.padded(0)[..dense::padded_cols(a.cols)];
+		tables.resize(q.len() / 3, [0; 32]);
+		kernel!(self, build_tables(q, tables));
 	}
 
 	/// Matrix times vector, for some panels. Panels given to threads differ.

@@ -53,8 +53,8 @@ const _: () = {
 	assert!(FOLD_GROUPS as i32 * largest <= i16::MAX as i32);
 };
 
-/// The weights of each magnitude, as `[a, b, c]` in balanced ternary.
-const DIGITS: [[i8; 3]; 16] = {
+/// The weights of each magnitude, as `[a, b, c]` in balanced ternary; zeros for 14 and 15.
+pub(crate) const DIGITS: [[i8; 3]; 16] = {
 	let mut digits = [[0; 3]; 16];
 	let mut t = 1;
 	while t < 14 {
@@ -127,31 +127,6 @@ pub(super) fn panel(bytes: &[u8], cols: usize, panel: usize) -> &[Group] {
 	&bytes.as_chunks().0[panel * per_panel..][..per_panel]
 }
 
-/// Tables for the activations of one token, `3 * tables.len()` of them.
-#[inline(always)]
-pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
-	const COLUMNS: [[i16; 16]; 3] = {
-		let mut columns = [[0; 16]; 3];
-		let mut i = 0;
-		while i < 48 {
-			columns[i / 16][i % 16] = DIGITS[i % 16][i / 16] as i16;
-			i += 1;
-		}
-		columns
-	};
-	debug_assert_eq!(q.len(), 3 * tables.len());
-	for (table, q) in tables.iter_mut().zip(q.as_chunks::<3>().0) {
-		let [a, b, c] = q.map(i16::from);
-		let (low, high) = table.split_at_mut(16);
-		for n in 0..16 {
-			let v = a * COLUMNS[0][n] + b * COLUMNS[1][n] + c * COLUMNS[2][n];
-			let part = (v + 16) >> 5;
-			high[n] = part as i8;
-			low[n] = (v - (part << 5)) as i8;
-		}
-	}
-}
-
 /// Unpacks groups to codes, six steps of four columns for each.
 #[inline(always)]
 pub(crate) fn unpack(groups: &[Group], codes: &mut codes::Codes) {
@@ -203,7 +178,7 @@ mod tests {
 			for b in [-127, 0, 3, 127] {
 				for c in -127..=127 {
 					let mut tables = [[0; 32]];
-					build_tables(&[a, b, c], &mut tables);
+					crate::portable::build_tables(&[a, b, c], &mut tables);
 					for (n, digits) in DIGITS.iter().enumerate().take(14) {
 						let low = i32::from(tables[0][n]);
 						let high = i32::from(tables[0][16 + n]);

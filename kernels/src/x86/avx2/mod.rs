@@ -8,7 +8,7 @@ mod ternary;
 
 pub(crate) use half::{dot_f16, widen_f16};
 pub(crate) use head::{head_high_dots, head_low_dot};
-pub(crate) use ternary::{dense_dots, multiply, two_bit_dots};
+pub(crate) use ternary::{build_tables, dense_dots, multiply, two_bit_dots};
 
 /// Whether this CPU has the features that the kernels below are compiled with.
 pub(crate) fn is_supported() -> bool {

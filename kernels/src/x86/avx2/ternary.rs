@@ -3,7 +3,7 @@
 use crate::ternary::{
 	MAX_COLS, PANEL_ROWS,
 	codes::{BLOCK_STEPS, Step},
-	dense::{FOLD_GROUPS, GROUP_TRIPLES, Group, HIGH, Table},
+	dense::{DIGITS, FOLD_GROUPS, GROUP_TRIPLES, Group, HIGH, Table},
 	two_bit::{BLOCK_COLS, BLOCK_ROWS, Block},
 };
 use core::arch::x86_64::*;
@@ -73,6 +73,51 @@ fn broadcasts(q: &[i8; BLOCK_COLS]) -> [__m256i; 4] {
 		let four = [q[4 * p], q[4 * p + 1], q[4 * p + 2], q[4 * p + 3]];
 		_mm256_set1_epi32(i32::from_le_bytes(four.map(|q| q as u8)))
 	})
+}
+
+/// The digits of eight magnitudes as bytes `a`, `b`, `c`, 0, in the order in which packing 32-bit
+/// lanes to 16 bits, within halves of a register, puts them in order.
+const fn digits(first: [usize; 2]) -> [i8; 32] {
+	let mut bytes = [0; 32];
+	let mut i = 0;
+	while i < 8 {
+		let digits = DIGITS[first[i / 4] + i % 4];
+		(bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2]) = (digits[0], digits[1], digits[2]);
+		i += 1;
+	}
+	bytes
+}
+const DIGITS_FIRST: [i8; 32] = digits([0, 8]);
+const DIGITS_SECOND: [i8; 32] = digits([4, 12]);
+
+/// See [`crate::portable::build_tables`].
+///
+/// Per table: one load, fourteen operations, one store.
+#[target_feature(enable = "avx2,f16c")]
+pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
+	assert_eq!(q.len(), 3 * tables.len());
+	// SAFETY: both have 32 bytes.
+	let (first, second) = unsafe {
+		(
+			_mm256_loadu_si256(DIGITS_FIRST.as_ptr().cast()),
+			_mm256_loadu_si256(DIGITS_SECOND.as_ptr().cast()),
+		)
+	};
+	let (ones8, ones16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
+	for (table, q) in tables.iter_mut().zip(q.as_chunks::<3>().0) {
+		let three = _mm256_set1_epi32(i32::from_le_bytes([q[0] as u8, q[1] as u8, q[2] as u8, 0]));
+		// Signs times values, added two by two and again: one magnitude in each 32-bit lane.
+		let values = |digits| {
+			let pairs = _mm256_maddubs_epi16(ones8, _mm256_sign_epi8(three, digits));
+			_mm256_madd_epi16(pairs, ones16)
+		};
+		let values = _mm256_packs_epi32(values(first), values(second));
+		let high = _mm256_srai_epi16::<5>(_mm256_add_epi16(values, _mm256_set1_epi16(16)));
+		let low = _mm256_sub_epi16(values, _mm256_slli_epi16::<5>(high));
+		let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(low, high));
+		// SAFETY: a table has 32 bytes.
+		unsafe { _mm256_storeu_si256(table.as_mut_ptr().cast(), bytes) };
+	}
 }
 
 /// How far ahead of its use a group is asked for, in bytes, to the second-level cache: measured, from

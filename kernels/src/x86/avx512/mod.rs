@@ -6,6 +6,7 @@ mod half;
 mod head;
 mod ternary;
 
+pub(crate) use super::avx2::build_tables;
 pub(crate) use half::{dot_f16, widen_f16};
 pub(crate) use head::{head_high_dots, head_low_dot};
 pub(crate) use ternary::{dense_dots, multiply, two_bit_dots};
