@@ -24,17 +24,22 @@ pub(crate) fn config() -> ProptestConfig {
 	}
 }
 
-/// One backend for every supported level and 1, 2 and 3 threads.
+/// One backend for 1, 2 and 3 threads and every supported level, or the one that `ARIA_ISA` names.
 pub(crate) fn backends() -> &'static [Backend] {
 	static BACKENDS: OnceLock<Vec<Backend>> = OnceLock::new();
 	BACKENDS.get_or_init(|| {
+		let only = std::env::var_os(aria_kernels::isa::ENV).map(|_| Isa::from_env());
+		let levels = match only {
+			Some(isa) => vec![isa.expect("ARIA_ISA names a level of this CPU")],
+			None => Isa::supported(),
+		};
 		for isa in Isa::ALL {
 			if isa.is_for_this_architecture() && !isa.is_supported() {
 				eprintln!("skipped: this CPU does not support {isa}");
 			}
 		}
 		let each = |isa| (1..=3).map(move |threads| Backend::new(isa, threads));
-		Isa::supported().into_iter().flat_map(each).collect()
+		levels.into_iter().flat_map(each).collect()
 	})
 }
 
