@@ -132,22 +132,18 @@ pub fn quantize_row(x: &[f32], q: &mut [i8]) -> Option<(f32, i32)> {
 
 /// Largest magnitude of the integers of a head row.
 pub const HEAD_LIMIT: i8 = 120;
-/// Rows with no larger magnitude than this are zeros.
+/// Floor of the largest magnitude in a row of the head when it is quantised.
 const MIN_HEAD_ABS_MAX: f32 = 1e-30;
 
-/// Quantises a row of the head: with `m = max |w|`, `n = round(w (120 / m))`, ties to even. Returns
-/// the factor `m / 120` that the integers stand for; 0, with zeros, when `m` is at most 1e-30.
-/// `None` when an element is not finite.
+/// Quantises a row of the head: with `m = max(max |w|, 1e-30)`, `n = round(w (120 / m))`, ties to
+/// even, limited to -120..=120. Returns the factor `m / 120` that the integers stand for, which is
+/// always positive, or `None` when an element is not finite.
 pub fn quantize_head_row(w: &[f32], n: &mut [i8]) -> Option<f32> {
 	let bits = w.iter().fold(0, |m, w| (w.to_bits() & 0x7fff_ffff).max(m));
 	if bits > MAX_FINITE_BITS {
 		return None;
 	}
-	let largest = f32::from_bits(bits);
-	if largest <= MIN_HEAD_ABS_MAX {
-		n.fill(0);
-		return Some(0.0);
-	}
+	let largest = f32::from_bits(bits).max(MIN_HEAD_ABS_MAX);
 	let limit = f32::from(HEAD_LIMIT);
 	let factor = limit / largest;
 	for (w, n) in w.iter().zip(n) {

@@ -136,6 +136,16 @@ fn int8_equals_scalar_at_extremes() {
 }
 
 #[test]
+fn rows_of_zeros_have_bounds_beside_infinite_logits() {
+	let cols = 64;
+	let mut values = vec![-1.0; 40 * cols];
+	values[17 * cols..18 * cols].fill(0.0);
+	values[33 * cols..34 * cols].fill(1e-38);
+	check_head_int8(&values, cols, &vec![f32::MAX; cols], 3);
+	check_head_int8(&vec![0.0; 5 * cols], cols, &vec![f32::MAX; cols], 3);
+}
+
+#[test]
 fn large_vocabulary_computes_few_logits() {
 	let (rows, cols) = (20_000, 256);
 	let random = &mut Random(3);
