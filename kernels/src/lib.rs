@@ -43,6 +43,8 @@ pub mod rope;
 pub mod scalar;
 
 #[cfg(feature = "std")]
+mod attention;
+#[cfg(feature = "std")]
 pub mod backend;
 #[cfg(feature = "std")]
 pub mod head;

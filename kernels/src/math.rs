@@ -201,6 +201,38 @@ pub fn sqrt_by_integers(x: f32) -> f32 {
 	(doubled * scale) as f32
 }
 
+/// The largest finite half-precision number.
+pub const MAX_HALF: f32 = 65_504.0;
+
+/// Converts to IEEE 754 half-precision bits, rounded to nearest even, subnormals kept.
+///
+/// Finite numbers beyond [`MAX_HALF`] become that, with their sign: one large key must not end an
+/// answer. Infinities stay, and a NaN becomes quiet, so that they are noticed later.
+#[inline(always)]
+pub fn f32_to_f16(x: f32) -> u16 {
+	const SMALLEST_NORMAL: u32 = (127 - 14) << 23;
+	const REBIAS: u32 = (127 - 15) << 23;
+	const INFINITY: u32 = 0x7f80_0000;
+	const MAX_HALF_BITS: u32 = 0x7bff;
+
+	let sign = (x.to_bits() >> 16) & 0x8000;
+	let magnitude = x.to_bits() & 0x7fff_ffff;
+	let half = if magnitude < SMALLEST_NORMAL {
+		// The last place of 0.5 is 2^-24, that of subnormal halves: the addition rounds.
+		(f32::from_bits(magnitude) + 0.5).to_bits() - 0.5_f32.to_bits()
+	} else if magnitude < INFINITY {
+		// Half a unit of the places kept, less if that is a tie to even. A carry is right: it goes
+		// into the exponent.
+		let rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
+		((rounded - REBIAS) >> 13).min(MAX_HALF_BITS)
+	} else if magnitude == INFINITY {
+		0x7c00
+	} else {
+		0x7e00 | ((magnitude >> 13) & 0x3ff)
+	};
+	(sign | half) as u16
+}
+
 /// Converts IEEE 754 half-precision bits to `f32`, exactly. A NaN becomes quiet.
 #[inline(always)]
 pub fn f16_to_f32(half: u16) -> f32 {

@@ -55,15 +55,13 @@ macro_rules! shared_kernels {
 		}
 
 		$(#[$attribute])*
-		pub(crate) fn attention_head(
-			q: &[f32],
-			keys: &[f32],
-			values: &[f32],
-			stride: usize,
-			scores: &mut [f32],
-			out: &mut [f32],
-		) {
-			scalar::attention_head(q, keys, values, stride, scores, out);
+		pub(crate) fn softmax(values: &mut [f32]) {
+			$crate::math::softmax(values);
+		}
+
+		$(#[$attribute])*
+		pub(crate) fn add(x: &mut [f32], y: &[f32]) {
+			scalar::add(x, y);
 		}
 
 		$(#[$attribute])*
@@ -83,6 +81,8 @@ pub(crate) use shared_kernels;
 
 shared_kernels!();
 
+pub(crate) use crate::attention::portable::{attention_mix, attention_scores};
+
 /// Half-precision row times one token.
 pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
 	scalar::reduce_dot_f16(a, b)
@@ -92,6 +92,13 @@ pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
 pub(crate) fn widen_f16(a: &[u16], out: &mut [f32]) {
 	for (a, out) in a.iter().zip(out) {
 		*out = math::f16_to_f32(*a);
+	}
+}
+
+/// Single precision to half; see [`math::f32_to_f16`].
+pub(crate) fn narrow_f16(x: &[f32], out: &mut [u16]) {
+	for (x, out) in x.iter().zip(out) {
+		*out = math::f32_to_f16(*x);
 	}
 }
 

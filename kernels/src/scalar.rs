@@ -198,31 +198,36 @@ pub fn rope_row(
 	}
 }
 
-/// Attention of one query head over `scores.len()` cached rows.
+/// Attention of one query head over `scores.len()` cached rows of half-precision bits.
 ///
 /// `keys` and `values` start at the head's first element and have `stride` elements per row.
 /// Scores are `(q · k) (1 / sqrt(head_dim))`, then softmax; the output adds `p v` row after row.
-#[inline(always)]
+/// Keys and values are converted exactly, and each product is rounded before it is added.
 pub fn attention_head(
 	q: &[f32],
-	keys: &[f32],
-	values: &[f32],
+	keys: &[u16],
+	values: &[u16],
 	stride: usize,
 	scores: &mut [f32],
 	out: &mut [f32],
 ) {
 	let head_dim = q.len();
-	let scale = 1.0 / sqrt(head_dim as f32);
+	let scale = attention_scale(head_dim);
 	for (t, score) in scores.iter_mut().enumerate() {
-		*score = reduce_dot(q, &keys[t * stride..][..head_dim]) * scale;
+		*score = reduce_dot_f16(&keys[t * stride..][..head_dim], q) * scale;
 	}
 	softmax(scores);
 	out.fill(0.0);
 	for (t, p) in scores.iter().enumerate() {
 		for (out, v) in out.iter_mut().zip(&values[t * stride..][..head_dim]) {
-			*out += p * v;
+			*out += p * f16_to_f32(*v);
 		}
 	}
+}
+
+/// `1 / sqrt(head_dim)`.
+pub fn attention_scale(head_dim: usize) -> f32 {
+	1.0 / sqrt(head_dim as f32)
 }
 
 /// `x + y`, elementwise, into `x`.

@@ -37,9 +37,9 @@ impl From<NonFinite> for ForwardError {
 /// Keys and values of all layers for the positions computed so far.
 #[derive(Debug, Clone)]
 pub struct KvCache {
-	/// Per layer, `len` rows of the key heads' width.
-	keys: Vec<Vec<f32>>,
-	values: Vec<Vec<f32>>,
+	/// Per layer, `len` rows of the key heads' width in half precision.
+	keys: Vec<Vec<u16>>,
+	values: Vec<Vec<u16>>,
 	len: usize,
 	limit: usize,
 }
@@ -217,8 +217,8 @@ impl Model {
 		backend: &Backend,
 		block: &Block,
 		x: &mut [f32],
-		keys: &mut Vec<f32>,
-		values: &mut Vec<f32>,
+		keys: &mut Vec<u16>,
+		values: &mut Vec<u16>,
 		positions: &[usize],
 		scratch: &mut Scratch,
 	) -> Result<(), ForwardError> {
@@ -245,8 +245,11 @@ impl Model {
 			);
 		}
 		let past = keys.len() / config.kv_width();
-		keys.extend_from_slice(&scratch.k);
-		values.extend_from_slice(&scratch.v);
+		for (cached, new) in [(&mut *keys, &scratch.k), (&mut *values, &scratch.v)] {
+			let old = cached.len();
+			cached.resize(old + new.len(), 0);
+			backend.store_halves(new, &mut cached[old..]);
+		}
 		let shape = AttentionShape {
 			heads: config.heads,
 			kv_heads: config.kv_heads,

@@ -1,7 +1,7 @@
 //! Normalisation, activation functions and sums.
 
 use super::{Backend, kernel, whole_rows};
-use crate::{math, pool::Disjoint, scalar};
+use crate::pool::Disjoint;
 
 impl Backend {
 	/// Root-mean-square normalisation of each row of `weight.len()` elements.
@@ -29,7 +29,7 @@ impl Backend {
 	/// If the lengths differ.
 	pub fn add(&self, x: &mut [f32], y: &[f32]) {
 		assert_eq!(x.len(), y.len(), "operands differ in length");
-		scalar::add(x, y);
+		kernel!(self, add(x, y));
 	}
 
 	/// `gate = max(gate, 0)² up`.
@@ -62,8 +62,8 @@ impl Backend {
 		});
 	}
 
-	/// Softmax in place; see [`math::softmax`].
+	/// Softmax in place; see [`crate::math::softmax`].
 	pub fn softmax(&self, values: &mut [f32]) {
-		math::softmax(values);
+		kernel!(self, softmax(values));
 	}
 }

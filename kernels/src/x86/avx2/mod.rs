@@ -2,13 +2,17 @@
 
 use crate::portable::shared_kernels;
 
+mod attention;
 mod half;
 mod head;
 mod ternary;
+mod vector;
 
-pub(crate) use half::{dot_f16, widen_f16};
+pub(crate) use attention::{attention_mix, attention_scores};
+pub(crate) use half::{dot_f16, narrow_f16, widen_f16};
 pub(crate) use head::{head_high_dots, head_low_dot};
 pub(crate) use ternary::{build_tables, dense_dots, multiply, two_bit_dots};
+pub(crate) use vector::{prefetch, reduce};
 
 /// Whether this CPU has the features that the kernels below are compiled with.
 pub(crate) fn is_supported() -> bool {

@@ -37,3 +37,9 @@ pub(crate) fn dot_f16(a: &[u16], b: &[f32]) -> f32 {
 pub(crate) fn widen_f16(a: &[u16], out: &mut [f32]) {
 	crate::x86::avx2::widen_f16(a, out);
 }
+
+/// See [`crate::math::f32_to_f16`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+pub(crate) fn narrow_f16(x: &[f32], out: &mut [u16]) {
+	crate::x86::avx2::narrow_f16(x, out);
+}

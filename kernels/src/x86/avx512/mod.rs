@@ -2,12 +2,14 @@
 
 use crate::portable::shared_kernels;
 
+mod attention;
 mod half;
 mod head;
 mod ternary;
 
 pub(crate) use super::avx2::build_tables;
-pub(crate) use half::{dot_f16, widen_f16};
+pub(crate) use attention::{attention_mix, attention_scores};
+pub(crate) use half::{dot_f16, narrow_f16, widen_f16};
 pub(crate) use head::{head_high_dots, head_low_dot};
 pub(crate) use ternary::{dense_dots, multiply, two_bit_dots};
 

@@ -6,6 +6,9 @@ use crate::{
 	rope::{RopePairing, RopeTable},
 	scalar::AttentionShape,
 };
+use job::Job;
+
+mod job;
 
 impl Backend {
 	/// Rotates the heads of each token in place; token `i` is at `positions[i]`.
@@ -50,10 +53,31 @@ impl Backend {
 		});
 	}
 
+	/// Converts to half-precision bits, as keys and values are cached; see
+	/// [`crate::math::f32_to_f16`] for rounding and for numbers that are too large.
+	///
+	/// # Panics
+	///
+	/// If the lengths differ.
+	pub fn store_halves(&self, x: &[f32], out: &mut [u16]) {
+		assert_eq!(x.len(), out.len(), "output does not fit the input");
+		let len = x.len();
+		let out = Disjoint::new(out);
+		self.split(len, len, |range| {
+			// SAFETY: the ranges of threads do not overlap.
+			let out = unsafe { out.part(range.start, range.len()) };
+			kernel!(self, narrow_f16(&x[range], out));
+		});
+	}
+
 	/// Causal attention: token `i` of `q` reads the first `past + i + 1` rows of the cache.
 	///
-	/// `q` and `out` have `heads * head_dim` elements per token, `keys` and `values`
-	/// `kv_heads * head_dim` per row, `past + tokens` rows.
+	/// `q` and `out` have `heads * head_dim` elements per token; `keys` and `values`, half-precision
+	/// bits, `kv_heads * head_dim` per row and `past + tokens` rows. Each head is
+	/// [`crate::scalar::attention_head`].
+	///
+	/// One token reads `4 kv_heads head_dim` bytes for each row, once, which bounds its speed;
+	/// several tokens share what they read.
 	///
 	/// # Panics
 	///
@@ -61,8 +85,8 @@ impl Backend {
 	pub fn attention(
 		&self,
 		q: &[f32],
-		keys: &[f32],
-		values: &[f32],
+		keys: &[u16],
+		values: &[u16],
 		shape: AttentionShape,
 		past: usize,
 		out: &mut [f32],
@@ -85,33 +109,15 @@ impl Backend {
 		);
 		assert_eq!(values.len(), keys.len(), "values do not fit the keys");
 		assert_eq!(out.len(), q.len(), "output does not fit the queries");
-		let out = Disjoint::new(out);
-		let tasks = tokens * heads;
-		let job = |thread: usize, threads: usize| {
-			let mut scores = vec![0.0; past + tokens];
-			// Interleaved, because later tokens read more rows.
-			for task in (thread..tasks).step_by(threads) {
-				let (token, head) = (task / heads, task % heads);
-				let first = head / (heads / kv_heads) * head_dim;
-				// SAFETY: a task belongs to one thread and has its own part.
-				let out = unsafe { out.part(task * head_dim, head_dim) };
-				kernel!(
-					self,
-					attention_head(
-						&q[task * head_dim..][..head_dim],
-						&keys[first..],
-						&values[first..],
-						stride,
-						&mut scores[..past + token + 1],
-						out,
-					)
-				);
-			}
+		let work = q.len() * (past + tokens);
+		let job = Job {
+			backend: self,
+			q,
+			keys,
+			values,
+			shape,
+			past,
 		};
-		if q.len() * (past + tokens) < PARALLEL_WORK {
-			job(0, 1)
-		} else {
-			self.pool.run(job)
-		}
+		job.run(tokens, work >= PARALLEL_WORK, &Disjoint::new(out));
 	}
 }

@@ -1,0 +1,237 @@
+//! Attention over tiles of the cache: one text for every instruction set.
+//!
+//! [`scalar::attention_head`](crate::scalar::attention_head) waits for one chain of additions per
+//! key. Here some queries meet some keys at once, so that as many chains are under way as additions
+//! take cycles; every chain is the specification's. Rows of a tile are widened once, into the
+//! first-level cache, for all queries that share them.
+//!
+//! Rows are padded with zeros to whole groups of sixteen elements. That changes no bit: lanes start
+//! at +0.0, sums that start there are never -0.0, and x + 0.0 is x for every other x.
+
+pub(crate) mod portable;
+
+/// Cached rows that are widened together.
+pub(crate) const TILE_ROWS: usize = 16;
+
+/// Some consecutive rows of the cache, of one head or a part of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<'a> {
+	/// Half-precision bits, from the first row's first element on.
+	pub(crate) halves: &'a [u16],
+	/// Elements from one row to the next.
+	pub(crate) stride: usize,
+	/// Elements of a row.
+	pub(crate) width: usize,
+	/// Rows, 1 to [`TILE_ROWS`].
+	pub(crate) rows: usize,
+}
+
+/// Defines the kernels of a level with the given attributes.
+///
+/// `vector` in the invoking module has `LANES`, a divisor of 16, and for registers of as many floats
+/// `zero`, `splat`, `load`, `store`, `add` and `mul`; and `widen`, `prefetch` and `reduce`.
+macro_rules! attention_kernels {
+	($(#[$attribute:meta])*) => {
+		use $crate::{
+			attention::{TILE_ROWS, Tile},
+			scalar,
+		};
+
+		/// Pairs of a query and a key under way at once: eight sums, the queries, a key and a product
+		/// fit sixteen registers, and eight chains cover the latency of an addition.
+		const PAIRS: usize = 8;
+
+		/// Scores of some queries with the keys of a tile: `scores[query * TILE_ROWS + key]`.
+		///
+		/// `q` has whole rows of `width` padded to a multiple of 16. Scores after the tile's last row
+		/// are without meaning. `wide` is scratch of [`TILE_ROWS`] padded rows.
+		$(#[$attribute])*
+		pub(crate) fn attention_scores(
+			q: &[f32],
+			keys: Tile<'_>,
+			scale: f32,
+			wide: &mut [f32],
+			scores: &mut [f32],
+		) {
+			let padded = keys.width.next_multiple_of(scalar::LANES);
+			widen(keys, padded, wide);
+			let (mut q, mut scores) = (q, scores);
+			while !q.is_empty() {
+				let taken = (q.len() / padded).min(4);
+				let (q_now, q_rest) = q.split_at(taken * padded);
+				let (scores_now, scores_rest) = scores.split_at_mut(taken * TILE_ROWS);
+				match taken {
+					1 => dots::<1, 8>(q_now, wide, padded, scale, keys.rows, scores_now),
+					2 => dots::<2, 4>(q_now, wide, padded, scale, keys.rows, scores_now),
+					3 => dots::<3, 2>(q_now, wide, padded, scale, keys.rows, scores_now),
+					_ => dots::<4, 2>(q_now, wide, padded, scale, keys.rows, scores_now),
+				}
+				(q, scores) = (q_rest, scores_rest);
+			}
+		}
+
+		/// `out += p v` for the rows of a tile in ascending order.
+		///
+		/// `p` has `stride` elements for each row of `out`, those of this tile first; rows of `out` are
+		/// padded as in [`attention_scores`].
+		$(#[$attribute])*
+		pub(crate) fn attention_mix(
+			p: &[f32],
+			stride: usize,
+			values: Tile<'_>,
+			wide: &mut [f32],
+			out: &mut [f32],
+		) {
+			let padded = values.width.next_multiple_of(scalar::LANES);
+			widen(values, padded, wide);
+			let wide = &wide[..values.rows * padded];
+			let (mut p, mut out) = (p, out);
+			while !out.is_empty() {
+				let taken = (out.len() / padded).min(4);
+				let (now, rest) = out.split_at_mut(taken * padded);
+				match taken {
+					1 => mix::<1, 8>(p, stride, wide, padded, now),
+					2 => mix::<2, 4>(p, stride, wide, padded, now),
+					3 => mix::<3, 2>(p, stride, wide, padded, now),
+					_ => mix::<4, 2>(p, stride, wide, padded, now),
+				}
+				(p, out) = (p.get(taken * stride..).unwrap_or_default(), rest);
+			}
+		}
+
+		/// How far ahead of its use a row is asked for.
+		const PREFETCH_ROWS: usize = 32;
+
+		/// Widens the rows of a tile, padded with zeros.
+		$(#[$attribute])*
+		fn widen(tile: Tile<'_>, padded: usize, wide: &mut [f32]) {
+			for (row, wide) in wide.chunks_exact_mut(padded).take(tile.rows).enumerate() {
+				let start = row * tile.stride;
+				let halves = &tile.halves[start..][..tile.width];
+				vector::prefetch(halves.as_ptr().wrapping_add(PREFETCH_ROWS * tile.stride), tile.width);
+				let (halves, halves_tail) = halves.as_chunks();
+				let (wide, _) = wide.as_chunks_mut();
+				for (halves, wide) in halves.iter().zip(&mut *wide) {
+					vector::widen(halves, wide);
+				}
+				if !halves_tail.is_empty() {
+					let mut halves = [0; scalar::LANES];
+					halves[..halves_tail.len()].copy_from_slice(halves_tail);
+					vector::widen(&halves, &mut wide[wide.len() - 1]);
+				}
+			}
+		}
+
+		/// `Q` queries with `K` keys at a time.
+		$(#[$attribute])*
+		fn dots<const Q: usize, const K: usize>(
+			q: &[f32],
+			wide: &[f32],
+			padded: usize,
+			scale: f32,
+			rows: usize,
+			scores: &mut [f32],
+		) {
+			const { assert!(Q * K <= PAIRS && TILE_ROWS % K == 0) };
+			assert!(q.len() == Q * padded && wide.len() >= TILE_ROWS * padded);
+			assert!(padded % scalar::LANES == 0 && rows <= TILE_ROWS);
+			let mut lanes = [[0.0; scalar::LANES]; PAIRS];
+			for first in (0..rows).step_by(K) {
+				for part in (0..scalar::LANES).step_by(vector::LANES) {
+					let mut sums = [[vector::zero(); K]; Q];
+					for column in (part..padded).step_by(scalar::LANES) {
+						let mut queries = [vector::zero(); Q];
+						for (i, query) in queries.iter_mut().enumerate() {
+							// SAFETY: `column + LANES <= padded`, and `q` has `Q` rows of `padded` elements.
+							*query = unsafe { vector::load(q.as_ptr().add(i * padded + column)) };
+						}
+						for k in 0..K {
+							// SAFETY: as above; `first + k < TILE_ROWS`, the rows of `wide`.
+							let key =
+								unsafe { vector::load(wide.as_ptr().add((first + k) * padded + column)) };
+							for (sums, query) in sums.iter_mut().zip(queries) {
+								sums[k] = vector::add(sums[k], vector::mul(query, key));
+							}
+						}
+					}
+					for (pair, sum) in sums.iter().flatten().enumerate() {
+						// SAFETY: `part + LANES <= 16`, the length of `lanes[pair]`.
+						unsafe { vector::store(lanes[pair].as_mut_ptr().add(part), *sum) };
+					}
+				}
+				let dots = vector::reduce(&lanes);
+				for (dots, scores) in dots.chunks_exact(K).zip(scores.chunks_exact_mut(TILE_ROWS)) {
+					for (score, dot) in scores[first..][..K].iter_mut().zip(dots) {
+						*score = dot * scale;
+					}
+				}
+			}
+		}
+
+		/// `Q` rows of outputs, `C` registers of columns at a time.
+		$(#[$attribute])*
+		fn mix<const Q: usize, const C: usize>(
+			p: &[f32],
+			stride: usize,
+			wide: &[f32],
+			padded: usize,
+			out: &mut [f32],
+		) {
+			let mut column = 0;
+			while column < padded {
+				if padded - column >= C * vector::LANES {
+					mix_columns::<Q, C>(p, stride, wide, padded, column, out);
+					column += C * vector::LANES;
+				} else {
+					mix_columns::<Q, 1>(p, stride, wide, padded, column, out);
+					column += vector::LANES;
+				}
+			}
+		}
+
+		$(#[$attribute])*
+		fn mix_columns<const Q: usize, const C: usize>(
+			p: &[f32],
+			stride: usize,
+			wide: &[f32],
+			padded: usize,
+			column: usize,
+			out: &mut [f32],
+		) {
+			let rows = wide.len() / padded;
+			assert!(column + C * vector::LANES <= padded && out.len() == Q * padded);
+			assert!(p.len() >= (Q - 1) * stride + rows);
+			let mut sums = [[vector::zero(); C]; Q];
+			for (q, sums) in sums.iter_mut().enumerate() {
+				for (c, sum) in sums.iter_mut().enumerate() {
+					let start = q * padded + column + c * vector::LANES;
+					// SAFETY: `column + C LANES <= padded`, and `out` has `Q` rows of `padded` elements.
+					*sum = unsafe { vector::load(out.as_ptr().add(start)) };
+				}
+			}
+			for row in 0..rows {
+				let mut values = [vector::zero(); C];
+				for (c, value) in values.iter_mut().enumerate() {
+					let start = row * padded + column + c * vector::LANES;
+					// SAFETY: as above; `wide` has `rows` rows of `padded` elements.
+					*value = unsafe { vector::load(wide.as_ptr().add(start)) };
+				}
+				for (q, sums) in sums.iter_mut().enumerate() {
+					// SAFETY: `p` has at least `(Q - 1) stride + rows` elements.
+					let p = vector::splat(unsafe { *p.get_unchecked(q * stride + row) });
+					for (sum, value) in sums.iter_mut().zip(values) {
+						*sum = vector::add(*sum, vector::mul(p, value));
+					}
+				}
+			}
+			for (q, sums) in sums.iter().enumerate() {
+				for (c, sum) in sums.iter().enumerate() {
+					let start = q * padded + column + c * vector::LANES;
+					// SAFETY: as for the loads.
+					unsafe { vector::store(out.as_mut_ptr().add(start), *sum) };
+				}
+			}
+		}
+	};
+}
+pub(crate) use attention_kernels;
