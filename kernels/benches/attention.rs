@@ -5,11 +5,7 @@
 //! each position and layer: `read` is that. Elementwise operations work on data in the second-level
 //! cache; their bytes are those of all operands, read or written. The best of many rounds counts.
 
-#[path = "linear/limits.rs"]
-#[expect(
-	dead_code,
-	reason = "shared with the other bench, which uses all of it"
-)]
+#[path = "common/limits.rs"]
 mod limits;
 
 use aria_kernels::{

@@ -146,9 +146,9 @@ macro_rules! attention_kernels {
 							*query = unsafe { vector::load(q.as_ptr().add(i * padded + column)) };
 						}
 						for k in 0..K {
+							let at = (first + k) * padded + column;
 							// SAFETY: as above; `first + k < TILE_ROWS`, the rows of `wide`.
-							let key =
-								unsafe { vector::load(wide.as_ptr().add((first + k) * padded + column)) };
+							let key = unsafe { vector::load(wide.as_ptr().add(at)) };
 							for (sums, query) in sums.iter_mut().zip(queries) {
 								sums[k] = vector::add(sums[k], vector::mul(query, key));
 							}
