@@ -73,6 +73,8 @@ impl Isa {
 			Self::AvxVnni => crate::x86::avxvnni::is_supported(),
 			#[cfg(target_arch = "x86_64")]
 			Self::Avx512 => crate::x86::avx512::is_supported(),
+			#[cfg(target_arch = "aarch64")]
+			Self::Neon => crate::aarch64::neon::is_supported(),
 			_ => false,
 		}
 	}

@@ -42,6 +42,8 @@ pub mod math;
 pub mod rope;
 pub mod scalar;
 
+#[cfg(all(feature = "std", target_arch = "aarch64"))]
+mod aarch64;
 #[cfg(feature = "std")]
 mod attention;
 #[cfg(feature = "std")]

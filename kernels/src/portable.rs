@@ -76,7 +76,7 @@ macro_rules! shared_kernels {
 	};
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) use shared_kernels;
 
 shared_kernels!();

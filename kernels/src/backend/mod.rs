@@ -39,6 +39,9 @@ macro_rules! kernel {
 			#[cfg(target_arch = "x86_64")]
 			// SAFETY: as above.
 			$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name($($argument),*) },
+			#[cfg(target_arch = "aarch64")]
+			// SAFETY: as above.
+			$crate::Isa::Neon => unsafe { $crate::aarch64::neon::$name($($argument),*) },
 			_ => $crate::portable::$name($($argument),*),
 		}
 	};

@@ -1,0 +1,6 @@
+//! Kernels for AArch64.
+//!
+//! A function with `#[target_feature]` may run only where `is_supported` of its module is true;
+//! [`crate::Backend`] holds that proof.
+
+pub(crate) mod neon;

@@ -1,0 +1,17 @@
+//! NEON, which every AArch64 has.
+
+use crate::portable::shared_kernels;
+use std::arch::is_aarch64_feature_detected;
+
+mod half;
+mod ternary;
+
+pub(crate) use half::{dot_f16, widen_f16};
+pub(crate) use ternary::{dense_dots, multiply, two_bit_dots};
+
+/// Whether this CPU has the features that the kernels below are compiled with.
+pub(crate) fn is_supported() -> bool {
+	is_aarch64_feature_detected!("neon")
+}
+
+shared_kernels!(#[target_feature(enable = "neon")]);
