@@ -75,6 +75,10 @@ impl Isa {
 			Self::Avx512 => crate::x86::avx512::is_supported(),
 			#[cfg(target_arch = "aarch64")]
 			Self::Neon => crate::aarch64::neon::is_supported(),
+			#[cfg(target_arch = "aarch64")]
+			Self::Dotprod => crate::aarch64::dotprod::is_supported(),
+			#[cfg(target_arch = "aarch64")]
+			Self::I8mm => crate::aarch64::i8mm::is_supported(),
 			_ => false,
 		}
 	}

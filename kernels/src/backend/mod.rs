@@ -41,6 +41,12 @@ macro_rules! kernel {
 			$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name($($argument),*) },
 			#[cfg(target_arch = "aarch64")]
 			// SAFETY: as above.
+			$crate::Isa::I8mm => unsafe { $crate::aarch64::i8mm::$name($($argument),*) },
+			#[cfg(target_arch = "aarch64")]
+			// SAFETY: as above.
+			$crate::Isa::Dotprod => unsafe { $crate::aarch64::dotprod::$name($($argument),*) },
+			#[cfg(target_arch = "aarch64")]
+			// SAFETY: as above.
 			$crate::Isa::Neon => unsafe { $crate::aarch64::neon::$name($($argument),*) },
 			_ => $crate::portable::$name($($argument),*),
 		}

@@ -21,6 +21,10 @@ const _: () = assert!(2 * FOLD_BLOCKS as i64 * 2 * (4 * 2) * 127 <= i16::MAX as 
 // One 32-bit lane gets all products of a row, half of them four times as large.
 const _: () = assert!(MAX_COLS as i64 / 2 * (4 * 2) * 127 <= i32::MAX as i64);
 
+/// The high part of a table's value counts `1 << HIGH_BITS`.
+const HIGH_BITS: i32 = 5;
+const _: () = assert!(HIGH == 1 << HIGH_BITS);
+
 /// See [`crate::portable::two_bit_dots`].
 ///
 /// Per block: five loads, four shifts, sixteen masks, four broadcasts, 32 multiplications that add.
@@ -101,63 +105,61 @@ fn add_columns(rows: int32x4_t, sums: [int16x8_t; 2]) -> int32x4_t {
 ///
 /// Per group and sixteen rows, for eight triples: five loads, four masks and four shifts for the
 /// magnitudes, eight tests for the signs, sixteen look-ups, sixteen inversions, fourteen additions;
-/// then four operations to widen. Every 32 rows load the tables once.
+/// then six operations to widen. The tables are loaded once for all 64 rows.
 #[target_feature(enable = "neon")]
 pub(crate) fn dense_dots(
 	groups: &[Group],
 	tables: &[Table],
 	corrections: &[i32; PANEL_ROWS],
 ) -> [i32; PANEL_ROWS] {
+	/// Vectors of sixteen rows.
+	const SIXTEENS: usize = PANEL_ROWS / 16;
+
 	assert_eq!(tables.len(), groups.len() * GROUP_TRIPLES);
 	let nibble = vdupq_n_u8(15);
 	let zero = vdupq_n_s8(0);
-	let weight = vdupq_n_s8(HIGH as i8);
 	let mut dots = *corrections;
 	let tables = tables.as_chunks::<GROUP_TRIPLES>().0;
 	for (groups, tables) in groups.chunks(FOLD_GROUPS).zip(tables.chunks(FOLD_GROUPS)) {
-		// Eight rows in each, 32 in a half.
-		let mut sums = [[vdupq_n_s16(0); 4]; 2];
+		let mut sums = [[vdupq_n_s16(0); 2]; SIXTEENS];
 		for (group, tables) in groups.iter().zip(tables) {
-			for (half, sums) in sums.iter_mut().enumerate() {
-				let load = |part: usize| -> [uint8x16_t; 2] {
-					array::from_fn(|i| {
-						let at = PANEL_ROWS * part + 32 * half + 16 * i;
-						debug_assert!(at + 16 <= size_of::<Group>());
-						// SAFETY: `part` is at most 4, so `at` is at most 304, and a group has 320
-						// bytes.
-						unsafe { vld1q_u8(group.as_ptr().add(at)) }
-					})
-				};
-				let signs = load(0);
-				let (mut low, mut high) = ([zero; 2], [zero; 2]);
-				for (pair, tables) in tables.as_chunks::<2>().0.iter().enumerate() {
-					let bytes = load(pair + 1);
-					for (i, table) in tables.iter().enumerate() {
-						let sign = vdupq_n_u8(0x80 >> (2 * pair + i));
-						// SAFETY: a table has 32 bytes.
-						let (table_low, table_high) =
-							unsafe { (vld1q_s8(table.as_ptr()), vld1q_s8(table.as_ptr().add(16))) };
-						for rows in 0..2 {
-							let magnitude = if i == 0 {
-								vandq_u8(bytes[rows], nibble)
-							} else {
-								vshrq_n_u8::<4>(bytes[rows])
-							};
-							let inverse = vreinterpretq_s8_u8(vtstq_u8(signs[rows], sign));
-							let part = vqtbl1q_s8(table_low, magnitude);
-							low[rows] = vaddq_s8(low[rows], veorq_s8(part, inverse));
-							let part = vqtbl1q_s8(table_high, magnitude);
-							high[rows] = vaddq_s8(high[rows], veorq_s8(part, inverse));
-						}
+			let load = |part: usize| -> [uint8x16_t; SIXTEENS] {
+				array::from_fn(|rows| {
+					let at = PANEL_ROWS * part + 16 * rows;
+					debug_assert!(at + 16 <= size_of::<Group>());
+					// SAFETY: `part` is at most 4, so `at` is at most 304, and a group has 320
+					// bytes.
+					unsafe { vld1q_u8(group.as_ptr().add(at)) }
+				})
+			};
+			let signs = load(0);
+			let (mut low, mut high) = ([zero; SIXTEENS], [zero; SIXTEENS]);
+			for (pair, tables) in tables.as_chunks::<2>().0.iter().enumerate() {
+				let bytes = load(pair + 1);
+				for (i, table) in tables.iter().enumerate() {
+					let sign = vdupq_n_u8(0x80 >> (2 * pair + i));
+					// SAFETY: a table has 32 bytes.
+					let (table_low, table_high) =
+						unsafe { (vld1q_s8(table.as_ptr()), vld1q_s8(table.as_ptr().add(16))) };
+					for rows in 0..SIXTEENS {
+						let magnitude = if i == 0 {
+							vandq_u8(bytes[rows], nibble)
+						} else {
+							vshrq_n_u8::<4>(bytes[rows])
+						};
+						let inverse = vreinterpretq_s8_u8(vtstq_u8(signs[rows], sign));
+						let part = vqtbl1q_s8(table_low, magnitude);
+						low[rows] = vaddq_s8(low[rows], veorq_s8(part, inverse));
+						let part = vqtbl1q_s8(table_high, magnitude);
+						high[rows] = vaddq_s8(high[rows], veorq_s8(part, inverse));
 					}
 				}
-				for rows in 0..2 {
-					let (low, high) = (low[rows], high[rows]);
-					let first = vaddw_s8(sums[2 * rows], vget_low_s8(low));
-					sums[2 * rows] = vmlal_s8(first, vget_low_s8(high), vget_low_s8(weight));
-					let second = vaddw_high_s8(sums[2 * rows + 1], low);
-					sums[2 * rows + 1] = vmlal_high_s8(second, high, weight);
-				}
+			}
+			for (sums, (low, high)) in sums.iter_mut().zip(low.into_iter().zip(high)) {
+				sums[0] = vaddw_s8(sums[0], vget_low_s8(low));
+				sums[0] = vaddq_s16(sums[0], vshll_n_s8::<HIGH_BITS>(vget_low_s8(high)));
+				sums[1] = vaddw_high_s8(sums[1], low);
+				sums[1] = vaddq_s16(sums[1], vshll_high_n_s8::<HIGH_BITS>(high));
 			}
 		}
 		let eights = dots.as_chunks_mut::<8>().0;
