@@ -58,8 +58,8 @@ fn pair_rows<'a>(steps: &[Step], pairs: &'a mut Pairs<ROW_PAIRS>) -> &'a [[int8x
 			};
 			let first = load(&steps[0]);
 			let second = steps.get(1).map_or(vdupq_n_s32(0), load);
-			pairs[0].write(vreinterpretq_s8_s32(vzip1q_s32(first, second)));
-			pairs[1].write(vreinterpretq_s8_s32(vzip2q_s32(first, second)));
+			// SAFETY: two pairs are eight elements of four bytes.
+			unsafe { vst2q_s32(pairs.as_mut_ptr().cast(), int32x4x2_t(first, second)) };
 		}
 	}
 	// SAFETY: the loops above wrote every element.
@@ -75,22 +75,31 @@ fn pair_tokens<'a, 'q, const P: usize>(
 	pairs: &'a mut [[MaybeUninit<int8x16_t>; P]],
 ) -> &'a [[int8x16_t; P]] {
 	for p in 0..P {
-		let q = [2 * p, 2 * p + 1].map(|t| token(t.min(tokens - 1)));
-		for (i, pairs) in pairs.iter_mut().enumerate() {
-			let [even, odd] = q.map(|q| {
+		let [even, odd] = [2 * p, 2 * p + 1].map(|t| token(t.min(tokens - 1)).as_chunks::<8>());
+		let whole = even.0.len();
+		assert!(odd.0.len() == whole && pairs.len() == whole + usize::from(!even.1.is_empty()));
+		for ((pairs, even), odd) in pairs.iter_mut().zip(even.0).zip(odd.0) {
+			pairs[p].write(combine(even, odd));
+		}
+		if let Some(pairs) = pairs.get_mut(whole) {
+			let [even, odd] = [even.1, odd.1].map(|four| {
 				let mut eight = [0; 8];
-				match q[8 * i..].first_chunk() {
-					Some(whole) => eight = *whole,
-					None => eight[..4].copy_from_slice(&q[8 * i..]),
-				}
-				// SAFETY: there are eight elements.
-				unsafe { vld1_s8(eight.as_ptr()) }
+				eight[..4].copy_from_slice(four);
+				eight
 			});
-			pairs[p].write(vcombine_s8(even, odd));
+			pairs[p].write(combine(&even, &odd));
 		}
 	}
 	// SAFETY: the loops above wrote every element.
 	unsafe { slice::from_raw_parts(pairs.as_ptr().cast(), pairs.len()) }
+}
+
+/// Eight values of each of two tokens.
+#[inline]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+fn combine(even: &[i8; 8], odd: &[i8; 8]) -> int8x16_t {
+	// SAFETY: there are eight elements in each.
+	unsafe { vcombine_s8(vld1_s8(even.as_ptr()), vld1_s8(odd.as_ptr())) }
 }
 
 /// All rows by up to `2 * P` tokens, whose values `token` gives.

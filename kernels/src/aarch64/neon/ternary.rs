@@ -104,7 +104,7 @@ fn add_columns(rows: int32x4_t, sums: [int16x8_t; 2]) -> int32x4_t {
 /// See [`crate::portable::dense_dots`].
 ///
 /// Per group and sixteen rows, for eight triples: five loads, four masks and four shifts for the
-/// magnitudes, eight tests for the signs, sixteen look-ups, sixteen inversions, fourteen additions;
+/// magnitudes, eight tests for the signs, sixteen look-ups, sixteen inversions, sixteen additions;
 /// then six operations to widen. The tables are loaded once for all 64 rows.
 #[target_feature(enable = "neon")]
 pub(crate) fn dense_dots(
