@@ -3,10 +3,12 @@
 use super::{Backend, kernel, whole_rows};
 use crate::{
 	head::{BLOCK_ROWS, Candidate, HeadMatrix, remainder},
+	memory::prefetch,
 	pool::Disjoint,
 	quant::QuantizedActivations,
 	scalar,
 };
+
 /// Runs of sixteen rows that are skipped together when none of their rows can be among the best.
 const GROUP_RUNS: usize = 4;
 
@@ -158,48 +160,52 @@ impl Backend {
 		}
 		// At least `k` logits reach the k-th largest of the groups' lower bounds.
 		let mut largest: Vec<f32> = groups.iter().map(|bounds| bounds.0).collect();
-		let certain = kth_largest(&mut largest, k);
-		let select = |threshold: f32, low: i32, skip: Option<(f32, i32)>| {
-			let mut selected = Vec::new();
-			for (group, bounds) in groups.iter().enumerate() {
-				if bounds.1 < threshold {
-					continue;
-				}
-				let first = group * GROUP_RUNS * BLOCK_ROWS;
-				for row in first..rows.min(first + GROUP_RUNS * BLOCK_ROWS) {
-					let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
-					let at = |low| bound(high[run][i], low, head.scales(run)[i]);
-					if at(low) >= threshold && !skip.is_some_and(|(done, low)| at(low) >= done) {
-						selected.push(row as u32);
+		let mut threshold = kth_largest(&mut largest, k);
+		let mut seen = vec![false; rows];
+		let mut best: Vec<Candidate> = Vec::new();
+		// First the rows that make the threshold certain: their logits raise it. Those expected to
+		// reach it raise it to what it will be, and all that may still reach it are the rest.
+		for low in [lower, lower.midpoint(upper), upper] {
+			let first = best.len();
+			for group in (0..groups.len()).filter(|group| groups[*group].1 >= threshold) {
+				let group = group * GROUP_RUNS..runs.min((group + 1) * GROUP_RUNS);
+				for (run, (high, scales)) in group.map(|run| (run, (&high[run], head.scales(run))))
+				{
+					// The whole run without a branch.
+					let bounds: [f32; BLOCK_ROWS] =
+						core::array::from_fn(|i| bound(high[i], low, scales[i]));
+					if bounds.iter().copied().fold(f32::NEG_INFINITY, f32::max) < threshold {
+						continue;
+					}
+					let seen = seen[run * BLOCK_ROWS..].iter_mut();
+					for ((bound, seen), id) in bounds.iter().zip(seen).zip(run * BLOCK_ROWS..) {
+						if *bound >= threshold && !*seen {
+							*seen = true;
+							let (id, logit) = (id as u32, 0.0);
+							best.push(Candidate { id, logit });
+						}
 					}
 				}
 			}
-			selected
-		};
-		let compute = |selected: Vec<u32>| {
-			let mut best: Vec<Candidate> = selected
-				.into_iter()
-				.map(|id| Candidate { id, logit: 0.0 })
-				.collect();
-			let work = best.len() * a.cols;
-			let (count, parts) = (best.len(), Disjoint::new(&mut best));
+			let added = &mut best[first..];
+			let (count, work) = (added.len(), added.len() * a.cols);
+			let added = Disjoint::new(added);
 			self.split(count, work, |range| {
 				// SAFETY: the ranges of threads do not overlap.
-				for candidate in unsafe { parts.part(range.start, range.len()) } {
-					let row = candidate.id as usize;
-					let (run, i) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
+				let added = unsafe { added.part(range.start, range.len()) };
+				for i in 0..added.len() {
+					if let Some(next) = added.get(i + 1) {
+						prefetch(head.parts(next.id as usize).as_flattened());
+					}
+					let row = added[i].id as usize;
+					let (run, at) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
 					let low = kernel!(self, head_low_dot(head.parts(row), q));
-					candidate.logit = bound(high[run][i], low, head.scales(run)[i]);
+					added[i].logit = bound(high[run][at], low, head.scales(run)[at]);
 				}
 			});
-			best
-		};
-		// First the rows that make the threshold certain: their logits raise it. Then all that may
-		// still reach it.
-		let mut best = compute(select(certain, lower, None));
-		let mut logits: Vec<f32> = best.iter().map(|candidate| candidate.logit).collect();
-		let threshold = kth_largest(&mut logits, k);
-		best.extend(compute(select(threshold, upper, Some((certain, lower)))));
+			let mut logits: Vec<f32> = best.iter().map(|candidate| candidate.logit).collect();
+			threshold = kth_largest(&mut logits, k);
+		}
 		let computed = best.len();
 		if k < computed {
 			best.select_nth_unstable_by(k - 1, Candidate::order);
