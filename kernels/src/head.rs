@@ -9,8 +9,9 @@
 //! What it leaves open is `Σ m q`. For a uniform `u`, `m` is uniform whatever the weights, so that
 //! `m - 7.5 = ½ Σ ±2^k` for k in 0..4 with independent signs, which is sub-Gaussian with variance
 //! 21.25: `P(|Σ (m - 7.5) q| > t) <= 2 exp(-t² / (42.5 Σ q²))`. [`remainder`] takes `t` such that
-//! the bound fails for some row with a probability below 2^-64. Derived from a hash of the weights,
-//! the dither can't be anticipated by who chooses them: the first pass's bounds hold as hashes do.
+//! the bound fails for some row with a probability below 2^-64. That holds for activations that do
+//! not depend on the dither, so it has to be secret: from `m` one can make activations that mislead
+//! the first pass. It changes no logit, hence need not be the same on another machine.
 
 use crate::{
 	math,
@@ -94,8 +95,8 @@ impl error::Error for HeadError {}
 impl HeadMatrix {
 	/// Quantises `rows` rows of `cols` values, which `fill` writes, each row once, in order.
 	///
-	/// `dither` has one value in 0..=15 for each column. It has no effect on results; for the first
-	/// pass's bounds to hold against chosen weights, derive it from a hash of them.
+	/// `dither` has one value in 0..=15 for each column, drawn uniformly by a generator that nobody
+	/// else can predict. It has no effect on logits; the first pass's bounds rest on it.
 	///
 	/// # Errors
 	///

@@ -163,6 +163,50 @@ fn large_vocabulary_computes_few_logits() {
 }
 
 #[test]
+fn states_made_against_a_dither_are_harmless_to_another() {
+	let (rows, cols, target) = (2000, 1024, 321);
+	let random = &mut Random(5);
+	let values = random.floats(rows * cols);
+	let mut dither = || -> Vec<u8> { (0..cols).map(|_| (random.next() % 16) as u8).collect() };
+	let (known, secret) = (dither(), dither());
+	let head = |dither: &[u8]| {
+		HeadMatrix::new(rows, cols, dither, |row, out| {
+			out.copy_from_slice(&values[row * cols..][..cols]);
+		})
+		.expect("rows are finite")
+	};
+	let (known, secret, dither) = (head(&known), head(&secret), known);
+	// A little of the row, and much of what its first plane leaves out.
+	let x: Vec<f32> = known
+		.row(target)
+		.iter()
+		.zip(dither)
+		.map(|(n, u)| {
+			let rest = (i32::from(*n) + 120 + i32::from(u)) % 16;
+			f32::from(*n) / 25.0 + 2.0 * (rest as f32 - 7.5)
+		})
+		.collect();
+	let mut a = QuantizedActivations::new();
+	for backend in backends() {
+		backend.quantize(&x, cols, &mut a).expect("finite");
+		let mut logits = vec![0.0; rows];
+		backend.head_int8(&secret, &a, &mut logits);
+		let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+		assert_eq!(logits[target], largest);
+		assert_eq!(
+			backend.head_top_k(&secret, &a, 1).0[0].id,
+			target as u32,
+			"{backend:?}"
+		);
+		assert_ne!(
+			backend.head_top_k(&known, &a, 1).0[0].id,
+			target as u32,
+			"the state is made against it"
+		);
+	}
+}
+
+#[test]
 fn rejects_heads_that_do_not_fit() {
 	let zeros = |_: usize, out: &mut [f32]| out.fill(0.0);
 	let error = |result: Result<HeadMatrix, HeadError>| result.map(|_| ()).unwrap_err();
