@@ -8,7 +8,7 @@
 //!
 //! What it leaves open is `Σ m q`. For a uniform `u`, `m` is uniform whatever the weights, so that
 //! `m - 7.5 = ½ Σ ±2^k` for k in 0..4 with independent signs, which is sub-Gaussian with variance
-//! 21.25: `P(|Σ (m - 7.5) q| > t) <= 2 exp(-t² / (42.5 Σ q²))`. [`remainder`] takes `t` such that
+//! 21.25: `P(|Σ (m - 7.5) q| > t) <= 2 exp(-t² / (42.5 Σ q²))`. `remainder` takes `t` such that
 //! the bound fails for some row with a probability below 2^-64. That holds for activations that do
 //! not depend on the dither, so it has to be secret: from `m` one can make activations that mislead
 //! the first pass. It changes no logit, hence need not be the same on another machine.
