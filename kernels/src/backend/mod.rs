@@ -28,29 +28,31 @@ pub struct Backend {
 
 /// Calls the kernel of the backend's level.
 macro_rules! kernel {
-	($backend:expr, $name:ident($($argument:expr),* $(,)?)) => {
-		match $backend.isa {
-			#[cfg(target_arch = "x86_64")]
-			// SAFETY: `Backend::new` checked that the CPU has the features of the level.
-			$crate::Isa::Avx512 => unsafe { $crate::x86::avx512::$name($($argument),*) },
-			#[cfg(target_arch = "x86_64")]
-			// SAFETY: as above.
-			$crate::Isa::AvxVnni => unsafe { $crate::x86::avxvnni::$name($($argument),*) },
-			#[cfg(target_arch = "x86_64")]
-			// SAFETY: as above.
-			$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name($($argument),*) },
-			#[cfg(target_arch = "aarch64")]
-			// SAFETY: as above.
-			$crate::Isa::I8mm => unsafe { $crate::aarch64::i8mm::$name($($argument),*) },
-			#[cfg(target_arch = "aarch64")]
-			// SAFETY: as above.
-			$crate::Isa::Dotprod => unsafe { $crate::aarch64::dotprod::$name($($argument),*) },
-			#[cfg(target_arch = "aarch64")]
-			// SAFETY: as above.
-			$crate::Isa::Neon => unsafe { $crate::aarch64::neon::$name($($argument),*) },
-			_ => $crate::portable::$name($($argument),*),
-		}
-	};
+	($backend:expr, $name:ident($($argument:expr),* $(,)?)) => {{
+			#[allow(unused_unsafe, reason = "some levels have kernels without special features")]
+			let result = match $backend.isa {
+				#[cfg(target_arch = "x86_64")]
+				// SAFETY: `Backend::new` checked that the CPU has the features of the level.
+				$crate::Isa::Avx512 => unsafe { $crate::x86::avx512::$name($($argument),*) },
+				#[cfg(target_arch = "x86_64")]
+				// SAFETY: as above.
+				$crate::Isa::AvxVnni => unsafe { $crate::x86::avxvnni::$name($($argument),*) },
+				#[cfg(target_arch = "x86_64")]
+				// SAFETY: as above.
+				$crate::Isa::Avx2 => unsafe { $crate::x86::avx2::$name($($argument),*) },
+				#[cfg(target_arch = "aarch64")]
+				// SAFETY: as above.
+				$crate::Isa::I8mm => unsafe { $crate::aarch64::i8mm::$name($($argument),*) },
+				#[cfg(target_arch = "aarch64")]
+				// SAFETY: as above.
+				$crate::Isa::Dotprod => unsafe { $crate::aarch64::dotprod::$name($($argument),*) },
+				#[cfg(target_arch = "aarch64")]
+				// SAFETY: as above.
+				$crate::Isa::Neon => unsafe { $crate::aarch64::neon::$name($($argument),*) },
+				_ => $crate::portable::$name($($argument),*),
+			};
+			result
+	}};
 }
 use kernel;
 

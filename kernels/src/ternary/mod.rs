@@ -1,7 +1,7 @@
 //! Ternary weight matrices, packed once for the way that kernels read them.
 //!
 //! Rows form panels of 64, whatever the packing: a panel is what one thread computes whole.
-//! [`Packing`] says how the weights of a panel are stored; [`codes`] is the form to which both are
+//! [`Packing`] says how the weights of a panel are stored; `codes` is the form to which both are
 //! unpacked when many tokens share the weights.
 
 use crate::memory::Memory;

@@ -62,7 +62,11 @@ pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_
 /// 128. The standard library's intrinsic is not stable.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn dot_lane<const LANE: i32>(mut sums: int32x4_t, codes: uint8x16_t, q: int8x16_t) -> int32x4_t {
+pub(super) fn dot_lane<const LANE: i32>(
+	mut sums: int32x4_t,
+	codes: uint8x16_t,
+	q: int8x16_t,
+) -> int32x4_t {
 	// SAFETY: the CPU has the instruction, which reads and writes these registers only.
 	unsafe {
 		asm!(

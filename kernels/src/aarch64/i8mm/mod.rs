@@ -6,8 +6,11 @@ use std::arch::is_aarch64_feature_detected;
 mod ternary;
 
 pub(crate) use super::{
-	dotprod::two_bit_dots,
-	neon::{dense_dots, dot_f16, widen_f16},
+	dotprod::{head_high_dots, two_bit_dots},
+	neon::{
+		attention_mix, attention_scores, build_tables, dense_dots, dot_f16, head_low_dot,
+		narrow_f16, widen_f16,
+	},
 };
 pub(crate) use ternary::multiply;
 

@@ -3,7 +3,7 @@
 use crate::ternary::{
 	MAX_COLS, PANEL_ROWS,
 	codes::{BLOCK_STEPS, Step},
-	dense::{FOLD_GROUPS, GROUP_TRIPLES, Group, HIGH, Table},
+	dense::{DIGITS, FOLD_GROUPS, GROUP_TRIPLES, Group, HIGH, Table},
 	two_bit::{BLOCK_COLS, BLOCK_ROWS, Block},
 };
 use core::{arch::aarch64::*, array};
@@ -99,6 +99,50 @@ fn add_products(sums: &mut [int16x8_t; 2], codes: uint8x16_t, q: int8x16_t) {
 #[target_feature(enable = "neon")]
 fn add_columns(rows: int32x4_t, sums: [int16x8_t; 2]) -> int32x4_t {
 	vpadalq_s16(rows, vpaddq_s16(sums[0], sums[1]))
+}
+
+/// The digits of one place, by magnitude.
+const fn digits(place: usize) -> [i8; 16] {
+	let mut digits = [0; 16];
+	let mut n = 0;
+	while n < 16 {
+		digits[n] = DIGITS[n][place];
+		n += 1;
+	}
+	digits
+}
+const PLACES: [[i8; 16]; 3] = [digits(0), digits(1), digits(2)];
+
+/// See [`crate::portable::build_tables`].
+///
+/// Per table: three broadcasts, six multiplications that add, and six operations to split the sums.
+#[target_feature(enable = "neon")]
+pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
+	assert_eq!(q.len(), 3 * tables.len());
+	// SAFETY: each has sixteen elements.
+	let places = PLACES
+		.each_ref()
+		.map(|digits| unsafe { vld1q_s8(digits.as_ptr()) });
+	for (table, q) in tables.iter_mut().zip(q.as_chunks::<3>().0) {
+		let [a, b, c] = q.map(|q| vdup_n_s8(q));
+		let values = |[x, y, z]: [int8x8_t; 3]| vmlal_s8(vmlal_s8(vmull_s8(x, a), y, b), z, c);
+		let (first, second) = (
+			values(places.map(|digits| vget_low_s8(digits))),
+			values(places.map(|digits| vget_high_s8(digits))),
+		);
+		// Rounded to the nearest, so that what is left is in -16..=15.
+		let high = vcombine_s8(
+			vrshrn_n_s16::<HIGH_BITS>(first),
+			vrshrn_n_s16::<HIGH_BITS>(second),
+		);
+		let low = vcombine_s8(vmovn_s16(first), vmovn_s16(second));
+		let low = vsubq_s8(low, vshlq_n_s8::<HIGH_BITS>(high));
+		// SAFETY: a table has 32 bytes.
+		unsafe {
+			vst1q_s8(table.as_mut_ptr(), low);
+			vst1q_s8(table.as_mut_ptr().add(16), high);
+		}
+	}
 }
 
 /// See [`crate::portable::dense_dots`].
