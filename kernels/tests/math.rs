@@ -1,4 +1,6 @@
-//! Error bounds of the elementary functions, against the platform's in double precision.
+//! The elementary functions against the platform's in double precision, their edges, and half precision.
+//!
+//! `reference.rs` has their error bounds; here are more numbers.
 
 use aria_kernels::{RopeTable, math};
 
@@ -100,6 +102,73 @@ fn half_precision_known_answers() {
 	}
 	assert_eq!(math::f16_to_f32(0x8000).to_bits(), 0x8000_0000);
 	assert!(math::f16_to_f32(0x7c01).is_nan());
+}
+
+/// Every finite half without its sign.
+fn magnitudes() -> std::ops::RangeInclusive<u16> {
+	0..=0x7bff
+}
+
+/// The conversion by definition: the nearest half, the even one of two.
+fn check_narrowing(x: f32, expected: u16) {
+	assert_eq!(math::f32_to_f16(x), expected, "{x:e}");
+	assert_eq!(math::f32_to_f16(-x), expected | 0x8000, "-{x:e}");
+	#[cfg(target_arch = "x86_64")]
+	if is_x86_feature_detected!("f16c") && x < 65_520.0 {
+		// SAFETY: the CPU has F16C.
+		assert_eq!(unsafe { narrowed_by_the_cpu(x) }, expected, "{x:e}");
+	}
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "f16c")]
+fn narrowed_by_the_cpu(x: f32) -> u16 {
+	use core::arch::x86_64::*;
+	let halves = _mm_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm_set_ss(x));
+	_mm_cvtsi128_si32(halves) as u16
+}
+
+#[test]
+fn every_half_survives_widening_and_narrowing() {
+	for half in 0..=u16::MAX {
+		let wide = math::f16_to_f32(half);
+		let quiet = if wide.is_nan() { 0x0200 } else { 0 };
+		assert_eq!(math::f32_to_f16(wide), half | quiet, "{half:#06x}");
+	}
+}
+
+#[test]
+fn narrowing_rounds_to_nearest_even() {
+	for half in magnitudes() {
+		let x = math::f16_to_f32(half);
+		// Above the largest one, the unit is that of its binade.
+		let next = if half == 0x7bff {
+			65_536.0
+		} else {
+			math::f16_to_f32(half + 1)
+		};
+		let above = (half + 1).min(0x7bff);
+		let even = if half % 2 == 0 { half } else { above };
+		let middle = (x + next) / 2.0;
+		check_narrowing(middle, even);
+		check_narrowing(middle.next_down(), half);
+		check_narrowing(middle.next_up(), above);
+		check_narrowing(x.next_up(), half);
+		check_narrowing(next.next_down(), above);
+	}
+}
+
+#[test]
+fn narrowing_limits_finite_numbers_only() {
+	for x in [65_504.0, 65_519.0, 65_520.0, 65_536.0, 1e9, f32::MAX] {
+		check_narrowing(x, 0x7bff);
+	}
+	assert_eq!(math::f16_to_f32(0x7bff), math::MAX_HALF);
+	assert_eq!(math::f32_to_f16(f32::INFINITY), 0x7c00);
+	assert_eq!(math::f32_to_f16(f32::NEG_INFINITY), 0xfc00);
+	assert!(math::f16_to_f32(math::f32_to_f16(f32::NAN)).is_nan());
+	check_narrowing(f32::from_bits(1), 0);
+	check_narrowing(2_f32.powi(-25), 0);
 }
 
 #[test]
