@@ -37,7 +37,7 @@ macro_rules! attention_kernels {
 			scalar,
 		};
 
-		/// Pairs of a query and a key under way at once: eight sums, the queries, a key and a product
+		/// Pairs of a query and a key under way at once: eight sums, the keys, a query and a product
 		/// fit sixteen registers, and eight chains cover the latency of an addition.
 		const PAIRS: usize = 8;
 
@@ -140,17 +140,17 @@ macro_rules! attention_kernels {
 				for part in (0..scalar::LANES).step_by(vector::LANES) {
 					let mut sums = [[vector::zero(); K]; Q];
 					for column in (part..padded).step_by(scalar::LANES) {
-						let mut queries = [vector::zero(); Q];
-						for (i, query) in queries.iter_mut().enumerate() {
-							// SAFETY: `column + LANES <= padded`, and `q` has `Q` rows of `padded` elements.
-							*query = unsafe { vector::load(q.as_ptr().add(i * padded + column)) };
+						let mut keys = [vector::zero(); K];
+						for (k, key) in keys.iter_mut().enumerate() {
+							let start = (first + k) * padded + column;
+							// SAFETY: `column + LANES <= padded`, and `first + k < TILE_ROWS`, the rows of `wide`.
+							*key = unsafe { vector::load(wide.as_ptr().add(start)) };
 						}
-						for k in 0..K {
-							let at = (first + k) * padded + column;
-							// SAFETY: as above; `first + k < TILE_ROWS`, the rows of `wide`.
-							let key = unsafe { vector::load(wide.as_ptr().add(at)) };
-							for (sums, query) in sums.iter_mut().zip(queries) {
-								sums[k] = vector::add(sums[k], vector::mul(query, key));
+						for (i, sums) in sums.iter_mut().enumerate() {
+							// SAFETY: as above; `q` has `Q` rows of `padded` elements.
+							let query = unsafe { vector::load(q.as_ptr().add(i * padded + column)) };
+							for (sum, key) in sums.iter_mut().zip(keys) {
+								*sum = vector::add(*sum, vector::mul(query, key));
 							}
 						}
 					}
@@ -158,6 +158,8 @@ macro_rules! attention_kernels {
 						// SAFETY: `part + LANES <= 16`, the length of `lanes[pair]`.
 						unsafe { vector::store(lanes[pair].as_mut_ptr().add(part), *sum) };
 					}
+					// In memory: the compiler would keep them in the registers that the next part needs.
+					core::hint::black_box(&mut lanes);
 				}
 				let dots = vector::reduce(&lanes);
 				for (dots, scores) in dots.chunks_exact(K).zip(scores.chunks_exact_mut(TILE_ROWS)) {
