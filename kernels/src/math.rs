@@ -22,6 +22,13 @@ pub fn round_half_even(x: f32) -> f32 {
 	(x + ROUND_F32) - ROUND_F32
 }
 
+/// [`round_half_even`] as an integer, in steps that vectorise. Defined for `|x| < 2^22`.
+#[inline(always)]
+pub fn round_to_int(x: f32) -> i32 {
+	// Around 1.5 * 2^23 the bits count units.
+	((x + ROUND_F32).to_bits() as i32).wrapping_sub(ROUND_F32.to_bits() as i32)
+}
+
 /// `2^n` for `-126 <= n <= 127`.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {

@@ -5,7 +5,7 @@
 //! registers without changing the order of any addition.
 
 use crate::{
-	math::{exp, f16_to_f32, round_half_even, softmax, sqrt},
+	math::{exp, f16_to_f32, round_half_even, round_to_int, softmax, sqrt},
 	rope::{RopePairing, RopeTable},
 };
 
@@ -122,9 +122,8 @@ pub fn quantize_row(x: &[f32], q: &mut [i8]) -> Option<(f32, i32)> {
 		};
 	let mut sum = 0;
 	for (x, q) in x.iter().zip(q) {
-		let rounded = round_half_even(*x * a);
-		// The integer is exact; the limit is for a product a few units above 127.
-		*q = (rounded as i32).clamp(-127, 127) as i8;
+		// The limit is for a product a few units above 127.
+		*q = round_to_int(*x * a).clamp(-127, 127) as i8;
 		sum += i32::from(*q);
 	}
 	Some((a, sum))
