@@ -40,14 +40,14 @@ impl Reference {
 /// About `count` numbers between two positive ones, each binade as dense as the others.
 fn sweep_f32(from: f32, to: f32, count: usize) -> impl Iterator<Item = f32> {
 	let (from, to) = (from.to_bits(), to.to_bits());
-	let step = (to - from) as usize / count | 1;
+	let step = ((to - from) as usize / count) | 1;
 	(from..=to).step_by(step).map(f32::from_bits)
 }
 
 /// As [`sweep_f32`].
 fn sweep_f64(from: f64, to: f64, count: usize) -> impl Iterator<Item = f64> {
 	let (from, to) = (from.to_bits(), to.to_bits());
-	let step = (to - from) as usize / count | 1;
+	let step = ((to - from) as usize / count) | 1;
 	(from..=to).step_by(step).map(f64::from_bits)
 }
 

@@ -8,6 +8,8 @@
 //! Rows are padded with zeros to whole groups of sixteen elements. That changes no bit: lanes start
 //! at +0.0, sums that start there are never -0.0, and x + 0.0 is x for every other x.
 
+use crate::scalar::LANES;
+
 pub(crate) mod portable;
 
 /// Cached rows that are widened together.
@@ -26,14 +28,20 @@ pub(crate) struct Tile<'a> {
 	pub(crate) rows: usize,
 }
 
+/// The lanes of eight sums.
+#[derive(Default)]
+#[repr(align(64))]
+pub(crate) struct Lanes(pub(crate) [[f32; LANES]; 8]);
+
 /// Defines the kernels of a level with the given attributes.
 ///
 /// `vector` in the invoking module has `LANES`, a divisor of 16, and for registers of as many floats
 /// `zero`, `splat`, `load`, `store`, `add` and `mul`; and `widen`, `prefetch` and `reduce`.
 macro_rules! attention_kernels {
 	($(#[$attribute:meta])*) => {
+		use core::ops::Range;
 		use $crate::{
-			attention::{TILE_ROWS, Tile},
+			attention::{Lanes, TILE_ROWS, Tile},
 			scalar,
 		};
 
@@ -55,18 +63,18 @@ macro_rules! attention_kernels {
 		) {
 			let padded = keys.width.next_multiple_of(scalar::LANES);
 			widen(keys, padded, wide);
-			let (mut q, mut scores) = (q, scores);
+			let (mut q, mut scores, mut ask) = (q, scores, true);
 			while !q.is_empty() {
 				let taken = (q.len() / padded).min(4);
 				let (q_now, q_rest) = q.split_at(taken * padded);
 				let (scores_now, scores_rest) = scores.split_at_mut(taken * TILE_ROWS);
 				match taken {
-					1 => dots::<1, 8>(q_now, wide, padded, scale, keys.rows, scores_now),
-					2 => dots::<2, 4>(q_now, wide, padded, scale, keys.rows, scores_now),
-					3 => dots::<3, 2>(q_now, wide, padded, scale, keys.rows, scores_now),
-					_ => dots::<4, 2>(q_now, wide, padded, scale, keys.rows, scores_now),
+					1 => dots::<1, 8>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					2 => dots::<2, 4>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					3 => dots::<3, 2>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					_ => dots::<4, 2>(q_now, wide, padded, scale, (keys, ask), scores_now),
 				}
-				(q, scores) = (q_rest, scores_rest);
+				(q, scores, ask) = (q_rest, scores_rest, false);
 			}
 		}
 
@@ -85,22 +93,33 @@ macro_rules! attention_kernels {
 			let padded = values.width.next_multiple_of(scalar::LANES);
 			widen(values, padded, wide);
 			let wide = &wide[..values.rows * padded];
-			let (mut p, mut out) = (p, out);
+			let (mut p, mut out, mut ask) = (p, out, true);
 			while !out.is_empty() {
 				let taken = (out.len() / padded).min(4);
 				let (now, rest) = out.split_at_mut(taken * padded);
 				match taken {
-					1 => mix::<1, 8>(p, stride, wide, padded, now),
-					2 => mix::<2, 4>(p, stride, wide, padded, now),
-					3 => mix::<3, 2>(p, stride, wide, padded, now),
-					_ => mix::<4, 2>(p, stride, wide, padded, now),
+					1 => mix::<1, 8>(p, stride, wide, padded, (values, ask), now),
+					2 => mix::<2, 4>(p, stride, wide, padded, (values, ask), now),
+					3 => mix::<3, 2>(p, stride, wide, padded, (values, ask), now),
+					_ => mix::<4, 2>(p, stride, wide, padded, (values, ask), now),
 				}
-				(p, out) = (p.get(taken * stride..).unwrap_or_default(), rest);
+				(p, out, ask) = (p.get(taken * stride..).unwrap_or_default(), rest, false);
 			}
 		}
 
 		/// How far ahead of its use a row is asked for.
 		const PREFETCH_ROWS: usize = 32;
+
+		/// Asks for rows that come soon, `rows` of a tile away; they need not exist.
+		///
+		/// Spread over the arithmetic of a tile, because the CPU has room for few requests at a time.
+		$(#[$attribute])*
+		fn prefetch(tile: Tile<'_>, rows: Range<usize>) {
+			for row in rows {
+				let start = (row + PREFETCH_ROWS) * tile.stride;
+				vector::prefetch(tile.halves.as_ptr().wrapping_add(start), tile.width);
+			}
+		}
 
 		/// Widens the rows of a tile, padded with zeros.
 		$(#[$attribute])*
@@ -108,7 +127,6 @@ macro_rules! attention_kernels {
 			for (row, wide) in wide.chunks_exact_mut(padded).take(tile.rows).enumerate() {
 				let start = row * tile.stride;
 				let halves = &tile.halves[start..][..tile.width];
-				vector::prefetch(halves.as_ptr().wrapping_add(PREFETCH_ROWS * tile.stride), tile.width);
 				let (halves, halves_tail) = halves.as_chunks();
 				let (wide, _) = wide.as_chunks_mut();
 				for (halves, wide) in halves.iter().zip(&mut *wide) {
@@ -122,26 +140,29 @@ macro_rules! attention_kernels {
 			}
 		}
 
-		/// `Q` queries with `K` keys at a time.
+		/// `Q` queries with `K` keys at a time; asks for later keys if told to.
 		$(#[$attribute])*
 		fn dots<const Q: usize, const K: usize>(
 			q: &[f32],
 			wide: &[f32],
 			padded: usize,
 			scale: f32,
-			rows: usize,
+			(keys, ask): (Tile<'_>, bool),
 			scores: &mut [f32],
 		) {
 			const { assert!(Q * K <= PAIRS && TILE_ROWS % K == 0) };
 			assert!(q.len() == Q * padded && wide.len() >= TILE_ROWS * padded);
-			assert!(padded % scalar::LANES == 0 && rows <= TILE_ROWS);
-			let mut lanes = [[0.0; scalar::LANES]; PAIRS];
-			for first in (0..rows).step_by(K) {
+			assert!(padded % scalar::LANES == 0 && keys.rows <= TILE_ROWS);
+			let mut lanes = Lanes::default();
+			for first in (0..keys.rows).step_by(K) {
+				if ask {
+					prefetch(keys, first..first + K);
+				}
 				for part in (0..scalar::LANES).step_by(vector::LANES) {
 					let mut sums = [[vector::zero(); K]; Q];
 					for column in (part..padded).step_by(scalar::LANES) {
-						let mut keys = [vector::zero(); K];
-						for (k, key) in keys.iter_mut().enumerate() {
+						let mut wide_keys = [vector::zero(); K];
+						for (k, key) in wide_keys.iter_mut().enumerate() {
 							let start = (first + k) * padded + column;
 							// SAFETY: `column + LANES <= padded`, and `first + k < TILE_ROWS`, the rows of `wide`.
 							*key = unsafe { vector::load(wide.as_ptr().add(start)) };
@@ -149,19 +170,19 @@ macro_rules! attention_kernels {
 						for (i, sums) in sums.iter_mut().enumerate() {
 							// SAFETY: as above; `q` has `Q` rows of `padded` elements.
 							let query = unsafe { vector::load(q.as_ptr().add(i * padded + column)) };
-							for (sum, key) in sums.iter_mut().zip(keys) {
+							for (sum, key) in sums.iter_mut().zip(wide_keys) {
 								*sum = vector::add(*sum, vector::mul(query, key));
 							}
 						}
 					}
 					for (pair, sum) in sums.iter().flatten().enumerate() {
-						// SAFETY: `part + LANES <= 16`, the length of `lanes[pair]`.
-						unsafe { vector::store(lanes[pair].as_mut_ptr().add(part), *sum) };
+						// SAFETY: `part + LANES <= 16`, the length of one's lanes.
+						unsafe { vector::store(lanes.0[pair].as_mut_ptr().add(part), *sum) };
 					}
 					// In memory: the compiler would keep them in the registers that the next part needs.
 					core::hint::black_box(&mut lanes);
 				}
-				let dots = vector::reduce(&lanes);
+				let dots = vector::reduce(&lanes.0);
 				for (dots, scores) in dots.chunks_exact(K).zip(scores.chunks_exact_mut(TILE_ROWS)) {
 					for (score, dot) in scores[first..][..K].iter_mut().zip(dots) {
 						*score = dot * scale;
@@ -170,23 +191,29 @@ macro_rules! attention_kernels {
 			}
 		}
 
-		/// `Q` rows of outputs, `C` registers of columns at a time.
+		/// `Q` rows of outputs, `C` registers of columns at a time; asks for later values if told to.
 		$(#[$attribute])*
 		fn mix<const Q: usize, const C: usize>(
 			p: &[f32],
 			stride: usize,
 			wide: &[f32],
 			padded: usize,
+			(values, ask): (Tile<'_>, bool),
 			out: &mut [f32],
 		) {
 			let mut column = 0;
 			while column < padded {
+				let now = column;
 				if padded - column >= C * vector::LANES {
-					mix_columns::<Q, C>(p, stride, wide, padded, column, out);
+					mix_columns::<Q, C>(p, stride, wide, padded, now, out);
 					column += C * vector::LANES;
 				} else {
-					mix_columns::<Q, 1>(p, stride, wide, padded, column, out);
+					mix_columns::<Q, 1>(p, stride, wide, padded, now, out);
 					column += vector::LANES;
+				}
+				if ask {
+					// The share of the rows that these columns are of all.
+					prefetch(values, now * values.rows / padded..column * values.rows / padded);
 				}
 			}
 		}
