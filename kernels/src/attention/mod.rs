@@ -108,7 +108,7 @@ macro_rules! attention_kernels {
 		}
 
 		/// How far ahead of its use a row is asked for.
-		const PREFETCH_ROWS: usize = 32;
+		const PREFETCH_ROWS: usize = 80;
 
 		/// Asks for rows that come soon, `rows` of a tile away; they need not exist.
 		///
