@@ -4,34 +4,97 @@ use std::fmt;
 
 #[cfg(all(unix, not(miri)))]
 mod system {
-	use memmap2::MmapMut;
-	use std::ops::Range;
+	use memmap2::MmapRaw;
+	use std::{
+		ops::Range,
+		slice,
+		sync::{Arc, Mutex, PoisonError},
+	};
 
 	/// Size of a large page on the CPUs that matter; elsewhere only the alignment is more than needed.
 	const LARGE: usize = 2 << 20;
+	/// Smaller pieces share a slab of this size: what a matrix takes is seldom a multiple of a large
+	/// page, and a rest in small ones made decoding a third slower. No more memory is in use than is
+	/// written, up to whole large pages.
+	const SLAB: usize = 32 << 20;
+	/// Larger pieces have a slab of their own.
+	const LARGEST_SHARED: usize = SLAB / 2;
+	/// Pieces start at a line of the cache.
+	const LINE: usize = 64;
 
-	/// Pages of the system, so that they can be large, and the part of them in use.
-	pub(super) struct Pages(MmapMut, Range<usize>);
+	/// Pages of the system, zeroed, large where it has such.
+	struct Slab {
+		pages: MmapRaw,
+		/// Aligned start.
+		start: usize,
+		/// Bytes from `start` on.
+		len: usize,
+	}
+
+	impl Slab {
+		/// `None` when the system refuses.
+		fn new(len: usize) -> Option<Self> {
+			let len = len.checked_next_multiple_of(LARGE)?;
+			// Only aligned pages can be large, and a map starts anywhere.
+			let pages = memmap2::MmapMut::map_anon(len.checked_add(LARGE)?).ok()?;
+			let start = pages.as_ptr().align_offset(LARGE);
+			// A hint: a refusal changes nothing but speed.
+			#[cfg(target_os = "linux")]
+			let _ = pages.advise_range(memmap2::Advice::HugePage, start, len);
+			let pages = MmapRaw::from(pages);
+			Some(Self { pages, start, len })
+		}
+	}
+
+	/// The slab that pieces are taken from, and how much of it is taken.
+	static CURRENT: Mutex<Option<(Arc<Slab>, usize)>> = Mutex::new(None);
+
+	/// A part of a slab that nobody else has.
+	pub(super) struct Pages {
+		slab: Arc<Slab>,
+		/// From the slab's start.
+		range: Range<usize>,
+	}
 
 	impl Pages {
 		/// `None` when the system refuses.
 		pub(super) fn zeroed(len: usize) -> Option<Self> {
-			// Only aligned pages can be large, and a map starts anywhere.
-			let pages = MmapMut::map_anon(len.checked_add(LARGE)?).ok()?;
-			let start = pages.as_ptr().align_offset(LARGE);
-			// Reading a gigabyte per token touches 250,000 small pages: with large ones a plain read is
-			// a third faster. A hint: a refusal changes nothing but speed.
-			#[cfg(target_os = "linux")]
-			let _ = pages.advise_range(memmap2::Advice::HugePage, start, len / LARGE * LARGE);
-			Some(Self(pages, start..start + len))
+			if len > LARGEST_SHARED {
+				let slab = Arc::new(Slab::new(len)?);
+				return Some(Self {
+					slab,
+					range: 0..len,
+				});
+			}
+			let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+			let (slab, taken) = match current.take() {
+				Some((slab, taken)) if len <= slab.len - taken => (slab, taken),
+				_ => (Arc::new(Slab::new(SLAB)?), 0),
+			};
+			let end = (taken + len).next_multiple_of(LINE);
+			*current = Some((Arc::clone(&slab), end.min(slab.len)));
+			Some(Self {
+				slab,
+				range: taken..taken + len,
+			})
+		}
+
+		/// Where the part starts.
+		fn pointer(&self) -> *mut u8 {
+			// In bounds: `zeroed` took the range from the slab's bytes.
+			let at = self.slab.start + self.range.start;
+			self.slab.pages.as_mut_ptr().wrapping_add(at)
 		}
 
 		pub(super) fn bytes(&self) -> &[u8] {
-			&self.0[self.1.clone()]
+			// SAFETY: the range lies in the map, whose bytes are initialised; ranges of different
+			// parts do not overlap, so that `bytes_mut` of this one is all that could write here.
+			unsafe { slice::from_raw_parts(self.pointer(), self.range.len()) }
 		}
 
 		pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-			&mut self.0[self.1.clone()]
+			// SAFETY: as above, and `self` is borrowed alone.
+			unsafe { slice::from_raw_parts_mut(self.pointer(), self.range.len()) }
 		}
 	}
 }
