@@ -44,7 +44,7 @@ def cases(path: Path):
 
 def main() -> None:
     results = Path(sys.argv[1])
-    counts = {kind: [0, 0] for kind in ("unit", "property", "doc", "end-to-end")}
+    counts = {kind: [0, 0] for kind in ("unit", "property", "doc", "emulated", "end-to-end")}
     notes: dict[str, list[str]] = {}
     left_out = 0
     properties = property_names()
@@ -60,11 +60,16 @@ def main() -> None:
             for line in output.splitlines():
                 if line.strip().startswith("skipped: "):
                     notes.setdefault(line.strip(), []).append(name)
-    doctests = results / "doctests.txt"
-    if doctests.exists():
-        for ok, bad in re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed", doctests.read_text(), re.M):
-            counts["doc"][0] += int(ok)
-            counts["doc"][1] += int(bad)
+    # What cargo prints itself, without a report.
+    for kind, file in (("doc", "doctests.txt"), ("emulated", "emulated.txt")):
+        if not (results / file).exists():
+            continue
+        text = (results / file).read_text(errors="replace")
+        for ok, bad in re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed", text, re.M):
+            counts[kind][0] += int(ok)
+            counts[kind][1] += int(bad)
+        for line in re.findall(r"^skipped: .*", text, re.M):
+            notes.setdefault(line.strip(), []).append(kind)
     for kind, (ok, bad) in counts.items():
         print(f"{kind + ' tests':18} {ok:5} passed {bad:5} failed")
     for note, names in notes.items():
