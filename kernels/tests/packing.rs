@@ -1,6 +1,11 @@
-//! The I2_S layout, and input that is refused.
+//! The layouts of files, and input that is refused.
 
-use aria_kernels::{PackError, Packing::TwoBit, TernaryMatrix};
+use aria_kernels::{
+	PackError,
+	Packing::{Dense, TwoBit},
+	Q2Block::{B64, B128},
+	TernaryMatrix,
+};
 
 /// I2_S bytes of `values`, written from the format's description and not from our reader.
 fn i2_s(values: &[i8], scale: f32) -> Vec<u8> {
@@ -114,5 +119,180 @@ fn rejects_values_that_are_not_ternary() {
 	assert_eq!(
 		error.to_string(),
 		"element at row 1, column 8 is not -1, 0 or 1"
+	);
+}
+
+/// Half-precision bits of 0.75 and of 1.5.
+const SCALES: [[u8; 2]; 2] = [[0x00, 0x3a], [0x00, 0x3e]];
+
+/// Some trits: all three, in no simple order.
+fn trits(count: usize) -> Vec<i8> {
+	(0..count)
+		.map(|i| ((i * i + i / 5) % 3) as i8 - 1)
+		.collect()
+}
+
+/// TQ2_0 blocks, from `quantize_row_tq2_0_ref`'s description.
+fn tq2_0(values: &[i8], scale: [u8; 2]) -> Vec<u8> {
+	let mut bytes = Vec::new();
+	for block in values.chunks_exact(256) {
+		for half in block.chunks_exact(128) {
+			for m in 0..32 {
+				let code = |n: usize| ((half[m + 32 * n] + 1) as u8) << (2 * n);
+				bytes.push(code(0) | code(1) | code(2) | code(3));
+			}
+		}
+		bytes.extend_from_slice(&scale);
+	}
+	bytes
+}
+
+/// TQ1_0 blocks: five trits, most significant first, as a fraction of 243 rounded up to 256ths.
+fn tq1_0(values: &[i8], scale: [u8; 2]) -> Vec<u8> {
+	let byte = |trits: &[i8]| {
+		let mut q = trits.iter().fold(0_u32, |q, t| 3 * q + (t + 1) as u32);
+		q *= 3_u32.pow(5 - trits.len() as u32);
+		(q * 256).div_ceil(243) as u8
+	};
+	let mut bytes = Vec::new();
+	for block in values.chunks_exact(256) {
+		for (first, stride, digits) in [(0, 32, 5), (160, 16, 5), (240, 4, 4)] {
+			for m in 0..stride {
+				let trits: Vec<i8> = (0..digits).map(|n| block[first + m + n * stride]).collect();
+				bytes.push(byte(&trits));
+			}
+		}
+		bytes.extend_from_slice(&scale);
+	}
+	bytes
+}
+
+/// Q2_0 blocks: the scale first, four consecutive codes in a byte, lowest bits first.
+fn q2_0(values: &[i8], weights: usize, scale: [u8; 2]) -> Vec<u8> {
+	let mut bytes = Vec::new();
+	for block in values.chunks_exact(weights) {
+		bytes.extend_from_slice(&scale);
+		for four in block.chunks_exact(4) {
+			let code = |i: usize| ((four[i] + 1) as u8) << (2 * i);
+			bytes.push(code(0) | code(1) | code(2) | code(3));
+		}
+	}
+	bytes
+}
+
+fn check_rows(w: &TernaryMatrix, values: &[i8]) {
+	for (row, expected) in values.chunks_exact(w.cols()).enumerate() {
+		assert_eq!(w.row(row), expected, "row {row}");
+	}
+}
+
+#[test]
+fn block_formats_keep_every_element() {
+	let (rows, cols) = (5, 768);
+	let values = trits(rows * cols);
+	for packing in [TwoBit, Dense] {
+		let all = [
+			TernaryMatrix::from_tq2_0(&tq2_0(&values, SCALES[0]), rows, cols, packing),
+			TernaryMatrix::from_tq1_0(&tq1_0(&values, SCALES[0]), rows, cols, packing),
+			TernaryMatrix::from_q2_0(&q2_0(&values, 64, SCALES[0]), rows, cols, B64, packing),
+			TernaryMatrix::from_q2_0(&q2_0(&values, 128, SCALES[0]), rows, cols, B128, packing),
+		];
+		for w in all {
+			let w = w.expect("valid");
+			assert_eq!((w.rows(), w.cols(), w.scale()), (rows, cols, 0.75));
+			check_rows(&w, &values);
+		}
+	}
+}
+
+#[test]
+fn tq1_0_known_answer() {
+	// 2 1 0 1 2 in base three is 194: 194 * 256 / 243 is 204.4, rounded up.
+	let mut values = vec![-1; 256];
+	for (digit, trit) in [1, 0, -1, 0, 1].into_iter().enumerate() {
+		values[32 * digit] = trit;
+	}
+	let mut bytes = vec![0; 54];
+	bytes[0] = 205;
+	bytes[52..].copy_from_slice(&SCALES[1]);
+	let w = TernaryMatrix::from_tq1_0(&bytes, 1, 256, Dense).expect("valid");
+	assert_eq!((w.row(0), w.scale()), (values, 1.5));
+}
+
+#[test]
+fn hugging_face_rows_are_a_quarter_apart() {
+	let (rows, cols) = (8, 64);
+	let values = trits(rows * cols);
+	let mut bytes = vec![0; rows / 4 * cols];
+	for (i, byte) in bytes.iter_mut().enumerate() {
+		for quarter in 0..4 {
+			let code = (values[i + quarter * rows / 4 * cols] + 1) as u8;
+			*byte |= code << (2 * quarter);
+		}
+	}
+	let w = TernaryMatrix::from_hf_packed(&bytes, rows, cols, 0.3, TwoBit).expect("valid");
+	check_rows(&w, &values);
+	bytes[65] |= 3 << 4;
+	assert_eq!(
+		TernaryMatrix::from_hf_packed(&bytes, rows, cols, 0.3, TwoBit).unwrap_err(),
+		PackError::Value { row: 5, col: 1 }
+	);
+}
+
+#[test]
+fn blocks_without_scale_are_zeros() {
+	let values = trits(512);
+	let mut bytes = tq2_0(&values, SCALES[0]);
+	bytes[64..66].fill(0);
+	let w = TernaryMatrix::from_tq2_0(&bytes, 1, 512, Dense).expect("valid");
+	assert_eq!(w.scale(), 0.75);
+	assert_eq!(w.row(0)[..256], [0; 256]);
+	assert_eq!(w.row(0)[256..], values[256..]);
+}
+
+#[test]
+fn rejects_blocks_with_different_scales() {
+	let mut bytes = tq2_0(&trits(512), SCALES[0]);
+	bytes[66 + 64..].copy_from_slice(&SCALES[1]);
+	assert_eq!(
+		TernaryMatrix::from_tq2_0(&bytes, 1, 512, Dense).unwrap_err(),
+		PackError::Scales {
+			first: 0.75,
+			other: 1.5
+		}
+	);
+	for scale in [[0x00, 0xbc], [0x00, 0x7c], [0x01, 0x7e]] {
+		let bytes = tq2_0(&trits(256), scale);
+		let error = TernaryMatrix::from_tq2_0(&bytes, 1, 256, Dense).unwrap_err();
+		assert!(matches!(error, PackError::Scale(_)), "{error}");
+	}
+}
+
+#[test]
+fn rejects_block_formats_of_another_shape() {
+	let shape = |rows, cols| PackError::Shape { rows, cols };
+	let error = |result: Result<TernaryMatrix, PackError>| result.unwrap_err();
+	assert_eq!(
+		error(TernaryMatrix::from_tq2_0(&[], 1, 128, Dense)),
+		shape(1, 128)
+	);
+	assert_eq!(
+		error(TernaryMatrix::from_tq1_0(&[], 0, 256, Dense)),
+		shape(0, 256)
+	);
+	assert_eq!(
+		error(TernaryMatrix::from_q2_0(&[], 1, 64, B128, Dense)),
+		shape(1, 64)
+	);
+	assert_eq!(
+		error(TernaryMatrix::from_hf_packed(&[0; 96], 6, 64, 1.0, Dense)),
+		shape(6, 64)
+	);
+	assert_eq!(
+		error(TernaryMatrix::from_tq1_0(&[0; 53], 1, 256, Dense)),
+		PackError::Length {
+			expected: 54,
+			found: 53
+		}
 	);
 }
