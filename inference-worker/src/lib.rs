@@ -4,6 +4,9 @@
 
 pub mod api;
 pub mod chain;
+pub mod energy;
 pub mod engine;
+pub mod model;
 pub mod p2p;
 pub mod service;
+pub mod tokenizer;

@@ -7,12 +7,13 @@ mod support;
 use aria_kernels::{Backend, Isa, Packing};
 use aria_worker::{
 	api::{ApiState, router},
+	energy::Meter,
 	engine::{
-		Engine, EngineHandle, Event, GenerateRequest, Model,
-		energy::Meter,
+		Engine, EngineHandle, Event, GenerateRequest,
 		receipt::{ReceiptFile, parse_hash},
 		recheck::verify_receipt,
 	},
+	model::Model,
 	service::journal::Journal,
 };
 use serde_json::{Value, json};

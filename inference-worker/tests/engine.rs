@@ -10,15 +10,18 @@ use aria_primitives::{
 	receipt::{Receipt, Sampling},
 	work::Fault,
 };
-use aria_worker::engine::{
-	Engine, EngineError, Event, FinishReason, GenerateRequest, Generation, Model, RecheckRequest,
-	SubmitError,
+use aria_worker::{
 	energy::Meter,
-	forward::KvCache,
-	generate::generate,
-	receipt::ReceiptFile,
-	recheck::{CheckFailure, recheck, verify_receipt},
-	trace::Trace,
+	engine::{
+		Engine, EngineError, Event, FinishReason, GenerateRequest, Generation, RecheckRequest,
+		SubmitError,
+		forward::KvCache,
+		generate::generate,
+		receipt::ReceiptFile,
+		recheck::{CheckFailure, recheck, verify_receipt},
+		trace::Trace,
+	},
+	model::Model,
 };
 use proptest::prelude::*;
 use sp_core::{Pair, sr25519};

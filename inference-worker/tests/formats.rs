@@ -5,9 +5,11 @@
 mod support;
 
 use aria_kernels::Packing;
-use aria_worker::engine::{
-	Model, ModelError,
-	gguf::{Gguf, GgufError, TensorType},
+use aria_worker::{
+	model::{
+		Model, ModelError,
+		gguf::{Gguf, GgufError, TensorType},
+	},
 	tokenizer::{TextDecoder, Tokenizer},
 };
 use proptest::prelude::*;
@@ -201,7 +203,7 @@ fn file_of_bitnet_cpp_should_load() {
 	};
 	let bytes = std::fs::read(folder.join("tiny-i2s.gguf")).unwrap();
 	let gguf = Gguf::parse(&bytes).unwrap();
-	let config = aria_worker::engine::config::ModelConfig::from_gguf(&gguf).unwrap();
+	let config = aria_worker::model::config::ModelConfig::from_gguf(&gguf).unwrap();
 	for info in gguf
 		.tensors
 		.values()

@@ -1,10 +1,7 @@
 //! What can be asked without generating: health, models, receipts, tokens.
 
 use super::{ApiError, Shared, params::Fields, prompt::token_list};
-use crate::engine::{
-	Model,
-	receipt::{parse_hash, to_hex},
-};
+use crate::engine::receipt::{parse_hash, to_hex};
 use axum::{
 	Json,
 	body::Bytes,
@@ -16,26 +13,6 @@ use std::sync::Arc;
 /// `GET /health`.
 pub(super) async fn health() -> Json<Value> {
 	Json(json!({ "status": "ok" }))
-}
-
-/// Weights of a model, however they are stored.
-fn parameters(model: &Model) -> u64 {
-	let config = &model.config;
-	let table = (config.vocab * config.hidden) as u64;
-	let head = if model.head.is_some() { table } else { 0 };
-	let norms: usize = model
-		.blocks
-		.iter()
-		.map(|block| {
-			block.attn_norm.len()
-				+ block.attn_sub_norm.len()
-				+ block.ffn_norm.len()
-				+ block.ffn_sub_norm.len()
-		})
-		.sum::<usize>()
-		+ model.output_norm.len();
-	// A multiply-accumulate of the ternary layers is one of their weights.
-	model.operations().position + table + head + norms as u64
 }
 
 fn describe(shared: &Shared) -> Value {
@@ -53,7 +30,7 @@ fn describe(shared: &Shared) -> Value {
 			"n_ctx_train": model.config.context,
 			"n_vocab": model.config.vocab,
 			"n_embd": model.config.hidden,
-			"n_params": parameters(model),
+			"n_params": model.parameters(),
 			"size": model.bytes,
 			"model_root": to_hex(model.id.as_bytes()),
 			"chat_template": model.template.source().is_some(),

@@ -1,9 +1,11 @@
 //! Prompts and conversations to tokens.
 
 use super::{ApiError, params::Fields};
-use crate::engine::{
-	Model,
-	template::{Message, TemplateError},
+use crate::{
+	model::{
+		Model,
+		template::{Message, TemplateError},
+	},
 	tokenizer::TokenizerError,
 };
 use serde_json::Value;

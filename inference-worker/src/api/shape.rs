@@ -1,6 +1,6 @@
 //! The two shapes of an answer: chat completions and text completions, whole or in chunks.
 
-use crate::engine::{Model, TokenEvent};
+use crate::{engine::TokenEvent, model::Model};
 use serde_json::{Map, Value, json};
 
 /// Which endpoint was asked.

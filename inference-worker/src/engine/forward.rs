@@ -2,11 +2,8 @@
 //!
 //! A pure function of the model, the cache and the tokens; bits do not depend on how tokens are grouped into calls.
 
-use super::{
-	config::ModelConfig,
-	model::{Block, Model, Rows},
-	trace::{LOGITS, TraceSink},
-};
+use super::trace::{LOGITS, TraceSink};
+use crate::model::{Activation, Block, Head, Model, ModelConfig};
 use aria_kernels::{
 	AttentionShape, Backend, NonFinite, QuantizedActivations, RopePairing, TernaryMatrix,
 };
@@ -197,9 +194,11 @@ impl Model {
 		let normed = sized(&mut scratch.normed, last.len());
 		backend.rms_norm(last, &self.output_norm, self.config.norm_eps, normed);
 		let mut logits = vec![0.0; (tokens.len() - logits_from) * self.config.vocab];
-		match self.head.as_ref().unwrap_or(&self.embedding) {
-			Rows::F16(rows) => backend.head_f16(rows, hidden, normed, &mut logits),
-			Rows::F32(rows) => backend.head_f32(rows, hidden, normed, &mut logits),
+		backend.quantize(normed, hidden, &mut scratch.quantized)?;
+		match &self.head {
+			Some(Head::Int8(head)) => backend.head_int8(head, &scratch.quantized, &mut logits),
+			Some(Head::Ternary(head)) => backend.linear(head, &scratch.quantized, &mut logits),
+			None => {}
 		}
 		if !logits.iter().all(|logit| logit.is_finite()) {
 			return Err(ForwardError::NotFinite);
@@ -230,9 +229,9 @@ impl Model {
 			backend,
 			&scratch.quantized,
 			[
-				(&block.attn_q, &mut scratch.q),
-				(&block.attn_k, &mut scratch.k),
-				(&block.attn_v, &mut scratch.v),
+				(&block.attn_q.weight, &mut scratch.q),
+				(&block.attn_k.weight, &mut scratch.k),
+				(&block.attn_v.weight, &mut scratch.v),
 			],
 		);
 		for rotated in [&mut scratch.q, &mut scratch.k] {
@@ -258,12 +257,15 @@ impl Model {
 		let heads = sized(&mut scratch.heads, scratch.q.len());
 		backend.attention(&scratch.q, keys, values, shape, past, heads);
 		let sub = sized(&mut scratch.sub, heads.len());
-		backend.rms_norm(heads, &block.attn_sub_norm, config.norm_eps, sub);
+		match &block.attn_output.norm {
+			Some(norm) => backend.rms_norm(heads, norm, config.norm_eps, sub),
+			None => sub.copy_from_slice(heads),
+		}
 		backend.quantize(sub, config.query_width(), &mut scratch.quantized)?;
 		linear(
 			backend,
 			&scratch.quantized,
-			[(&block.attn_output, &mut scratch.out)],
+			[(&block.attn_output.weight, &mut scratch.out)],
 		);
 		backend.add(x, &scratch.out);
 		Ok(())
@@ -284,18 +286,24 @@ impl Model {
 			backend,
 			&scratch.quantized,
 			[
-				(&block.ffn_gate, &mut scratch.gate),
-				(&block.ffn_up, &mut scratch.up),
+				(&block.ffn_gate.weight, &mut scratch.gate),
+				(&block.ffn_up.weight, &mut scratch.up),
 			],
 		);
-		backend.squared_relu_mul(&mut scratch.gate, &scratch.up);
+		match config.activation {
+			Activation::SquaredRelu => backend.squared_relu_mul(&mut scratch.gate, &scratch.up),
+			Activation::Silu => backend.silu_mul(&mut scratch.gate, &scratch.up),
+		}
 		let sub = sized(&mut scratch.sub, scratch.gate.len());
-		backend.rms_norm(&scratch.gate, &block.ffn_sub_norm, config.norm_eps, sub);
+		match &block.ffn_down.norm {
+			Some(norm) => backend.rms_norm(&scratch.gate, norm, config.norm_eps, sub),
+			None => sub.copy_from_slice(&scratch.gate),
+		}
 		backend.quantize(sub, config.ffn, &mut scratch.quantized)?;
 		linear(
 			backend,
 			&scratch.quantized,
-			[(&block.ffn_down, &mut scratch.out)],
+			[(&block.ffn_down.weight, &mut scratch.out)],
 		);
 		backend.add(x, &scratch.out);
 		Ok(())

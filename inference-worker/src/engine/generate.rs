@@ -1,14 +1,12 @@
 //! From a request to an answer.
 
 use super::{
-	energy::Meter,
 	forward::{ForwardError, KvCache},
-	model::Model,
 	sampler,
-	tokenizer::TextDecoder,
 	trace::Trace,
 	types::*,
 };
+use crate::{energy::Meter, model::Model, tokenizer::TextDecoder};
 use aria_kernels::Backend;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

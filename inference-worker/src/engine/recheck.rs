@@ -1,9 +1,9 @@
 //! Re-execution: the same bits, or the first fault.
 
 use super::{
-	forward::KvCache, generate::CHUNK, model::Model, receipt::ReceiptFile, sampler, trace::Trace,
-	types::*,
+	forward::KvCache, generate::CHUNK, receipt::ReceiptFile, sampler, trace::Trace, types::*,
 };
+use crate::model::Model;
 use aria_kernels::Backend;
 use aria_primitives::{
 	SPEC_VERSION,

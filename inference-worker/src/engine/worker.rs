@@ -1,12 +1,11 @@
 //! The engine's own thread: a bounded queue of jobs, one at a time, seen through a handle that any task may clone.
 
 use super::{
-	energy::Meter,
 	generate::{generate, prepare},
-	model::Model,
 	recheck::recheck,
 	types::*,
 };
+use crate::{energy::Meter, model::Model};
 use aria_kernels::Backend;
 use std::sync::{
 	Arc,

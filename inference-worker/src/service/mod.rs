@@ -15,10 +15,9 @@ pub use args::{Role, ServiceArgs};
 use crate::{
 	api::{self, ApiState},
 	chain::{Account, Block, Chain, ChainError},
-	engine::{
-		Engine, EngineHandle, Model,
-		energy::{Meter, POWERCAP},
-	},
+	energy::{Meter, POWERCAP},
+	engine::{Engine, EngineHandle},
+	model::Model,
 	p2p::{self, Answer, Network},
 };
 use anyhow::{Context as _, Result};

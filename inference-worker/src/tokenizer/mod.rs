@@ -1,6 +1,6 @@
 //! Text to tokens and back: byte-level BPE from the vocabulary inside a GGUF file.
 
-use super::gguf::Gguf;
+use crate::model::gguf::Gguf;
 use std::collections::HashMap;
 use tokenizers::{
 	SplitDelimiterBehavior, Tokenizer as Bpe,

@@ -1,16 +1,17 @@
 //! Identity of a model: a Merkle root over everything that decides its answers, whatever file it came from.
 //!
-//! The tree's leaf 0 is the manifest, SCALE of: `"aria-model-v1"`, specification version, `"relu2"`, the shape
+//! The tree's leaf 0 is the manifest, SCALE of: `"aria-model-v1"`, specification version, `"relu2"` or `"silu"`, the shape
 //! (hidden, layers, heads, key heads, head width, feed-forward width, vocabulary, context as `u32`), bits of rope
 //! base and norm epsilon, blake2b-256 of the tokenizer ([`Tokenizer::canonical`]), blake2b-256 of the chat template
 //! (zero if none), whether the head is the embedding, and each tensor's name, rows and columns. The nodes after it are
 //! the tensors' own roots in the manifest's order: each the root over the tensor's rows. A ternary row is the scale
-//! (f32 LE) and the codes `weight + 1`, two bits each, low bits first; any other row is f32 LE.
+//! (f32 LE) and the codes `weight + 1`, two bits each, low bits first; a row of the embedding is binary16 LE; a row of
+//! a head of its own is the scale (f32 LE) and the integers in eight bits; a norm is f32 LE.
 //!
-//! [`Tokenizer::canonical`]: super::tokenizer::Tokenizer::canonical
+//! [`Tokenizer::canonical`]: crate::tokenizer::Tokenizer::canonical
 
-use super::model::{Block, Model, Rows};
-use aria_kernels::TernaryMatrix;
+use super::{Activation, Block, Head, Model};
+use aria_kernels::{HeadMatrix, TernaryMatrix};
 use aria_primitives::{H256, ModelId, SPEC_VERSION, merkle};
 use codec::Encode;
 use sp_crypto_hashing::blake2_256;
@@ -21,8 +22,6 @@ pub struct Identity {
 	pub id: ModelId,
 	/// Canonical bytes in all leaves.
 	pub bytes: u64,
-	/// Whether the head is absent or repeats the embedding.
-	pub tied: bool,
 }
 
 struct Tensor {
@@ -69,62 +68,48 @@ fn tensor(name: String, cols: usize, rows: impl Iterator<Item = Vec<u8>>) -> Ten
 	}
 }
 
-fn floats(name: &str, rows: &Rows, count: usize, cols: usize) -> Tensor {
-	let mut buffer = vec![0.0; cols];
-	let all = (0..count).map(move |row| {
-		rows.row(row, &mut buffer);
-		float_row(&buffer)
-	});
-	tensor(name.to_owned(), cols, all)
+/// Canonical bytes of a row of a head in eight bits.
+fn head_row(head: &HeadMatrix, row: usize) -> Vec<u8> {
+	let mut bytes = head.scale(row).to_le_bytes().to_vec();
+	bytes.extend(head.row(row).into_iter().map(|value| value as u8));
+	bytes
+}
+
+fn matrix(name: String, matrix: &TernaryMatrix) -> Tensor {
+	let rows = (0..matrix.rows()).map(|row| ternary_row(matrix, row));
+	tensor(name, matrix.cols(), rows)
 }
 
 fn block(layer: usize, block: &Block) -> Vec<Tensor> {
-	let norm = |part: &str, values: &[f32]| {
+	let name = |part: &str| format!("blk.{layer}.{part}");
+	let norms = block.norms().into_iter();
+	let norms = norms.map(|(part, values)| {
 		tensor(
-			format!("blk.{layer}.{part}"),
+			name(&part),
 			values.len(),
 			std::iter::once(float_row(values)),
 		)
-	};
-	let ternary = |part: &str, matrix: &TernaryMatrix| {
-		tensor(
-			format!("blk.{layer}.{part}"),
-			matrix.cols(),
-			(0..matrix.rows()).map(|row| ternary_row(matrix, row)),
-		)
-	};
-	vec![
-		norm("attn_norm", &block.attn_norm),
-		ternary("attn_q", &block.attn_q),
-		ternary("attn_k", &block.attn_k),
-		ternary("attn_v", &block.attn_v),
-		norm("attn_sub_norm", &block.attn_sub_norm),
-		ternary("attn_output", &block.attn_output),
-		norm("ffn_norm", &block.ffn_norm),
-		ternary("ffn_gate", &block.ffn_gate),
-		ternary("ffn_up", &block.ffn_up),
-		norm("ffn_sub_norm", &block.ffn_sub_norm),
-		ternary("ffn_down", &block.ffn_down),
-	]
+	});
+	let linears = block.linears().into_iter();
+	norms
+		.chain(linears.map(|(part, linear)| matrix(name(part), &linear.weight)))
+		.collect()
 }
 
 /// Identity of a model, from its weights in memory.
 pub fn of(model: &Model) -> Identity {
 	let config = &model.config;
-	let mut tensors = vec![floats(
-		"token_embd",
-		&model.embedding,
-		config.vocab,
-		config.hidden,
-	)];
-	let head = model
-		.head
-		.as_ref()
-		.map(|head| floats("output", head, config.vocab, config.hidden));
-	let tied = head
-		.as_ref()
-		.is_none_or(|head| head.root == tensors[0].root);
-	tensors.extend(head.filter(|_| !tied));
+	let rows = model.embedding.rows.chunks_exact(config.hidden);
+	let rows = rows.map(|row| row.iter().flat_map(|half| half.to_le_bytes()).collect());
+	let mut tensors = vec![tensor("token_embd".to_owned(), config.hidden, rows)];
+	match &model.head {
+		Some(Head::Int8(head)) if !model.tied => {
+			let rows = (0..head.rows()).map(|row| head_row(head, row));
+			tensors.push(tensor("output".to_owned(), head.cols(), rows));
+		}
+		Some(Head::Ternary(head)) => tensors.push(matrix("output".to_owned(), head)),
+		_ => {}
+	}
 	for (layer, weights) in model.blocks.iter().enumerate() {
 		tensors.extend(block(layer, weights));
 	}
@@ -144,17 +129,21 @@ pub fn of(model: &Model) -> Identity {
 		config.context,
 	]
 	.map(|size| size as u32);
+	let activation = match config.activation {
+		Activation::SquaredRelu => "relu2",
+		Activation::Silu => "silu",
+	};
 	let template = model.template.source();
 	let listing: Vec<(&str, u32, u32)> = tensors
 		.iter()
 		.map(|tensor| (tensor.name.as_str(), tensor.rows, tensor.cols))
 		.collect();
 	let manifest = (
-		("aria-model-v1", SPEC_VERSION, "relu2", shape),
+		("aria-model-v1", SPEC_VERSION, activation, shape),
 		(config.rope_theta.to_bits(), config.norm_eps.to_bits()),
 		blake2_256(&model.tokenizer.canonical()),
 		template.map_or([0; 32], |source| blake2_256(source.as_bytes())),
-		(tied, listing),
+		(model.tied, listing),
 	)
 		.encode();
 	let nodes: Vec<H256> = std::iter::once(merkle::leaf_hash(&manifest))
@@ -163,6 +152,5 @@ pub fn of(model: &Model) -> Identity {
 	Identity {
 		id: merkle::root(&nodes),
 		bytes: manifest.len() as u64 + tensors.iter().map(|tensor| tensor.bytes).sum::<u64>(),
-		tied,
 	}
 }

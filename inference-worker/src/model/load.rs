@@ -1,14 +1,15 @@
-//! Models in memory: weights, vocabulary, template and identity of one file.
+//! Reading a model from its file.
 
 use super::{
+	Block, Embedding, Head, Linear, Model,
 	config::{ConfigError, ModelConfig},
 	gguf::{Gguf, GgufError, TensorInfo, TensorType},
 	identity,
 	template::{ChatTemplate, TemplateError},
-	tokenizer::{Tokenizer, TokenizerError},
 };
-use aria_kernels::{Packing, RopeTable, TernaryMatrix, math};
-use aria_primitives::{ModelId, provenance::OperationCount};
+use crate::tokenizer::{Tokenizer, TokenizerError};
+use aria_kernels::{HeadMatrix, Packing, RopeTable, TernaryMatrix, math};
+use aria_primitives::ModelId;
 use std::{
 	collections::HashSet,
 	path::{Path, PathBuf},
@@ -58,90 +59,9 @@ pub enum ModelError {
 	/// A weight that is not a finite number, or ternary codes that do not exist.
 	#[error("tensor {0:?} holds values that are not weights: the file is damaged")]
 	Values(String),
-}
-
-/// Rows of floats, as stored.
-pub enum Rows {
-	/// binary16.
-	F16(Vec<u16>),
-	/// binary32.
-	F32(Vec<f32>),
-}
-
-impl Rows {
-	/// Copies a row of `out.len()` elements.
-	pub fn row(&self, row: usize, out: &mut [f32]) {
-		let range = row * out.len()..(row + 1) * out.len();
-		match self {
-			Self::F16(values) => {
-				for (out, value) in out.iter_mut().zip(&values[range]) {
-					*out = math::f16_to_f32(*value);
-				}
-			}
-			Self::F32(values) => out.copy_from_slice(&values[range]),
-		}
-	}
-
-	fn is_finite(&self) -> bool {
-		match self {
-			Self::F16(values) => values.iter().all(|value| value & 0x7c00 != 0x7c00),
-			Self::F32(values) => values.iter().all(|value| value.is_finite()),
-		}
-	}
-}
-
-/// Weights of one block.
-pub struct Block {
-	/// Norm before attention.
-	pub attn_norm: Vec<f32>,
-	/// Query projection.
-	pub attn_q: TernaryMatrix,
-	/// Key projection.
-	pub attn_k: TernaryMatrix,
-	/// Value projection.
-	pub attn_v: TernaryMatrix,
-	/// Norm of the heads' outputs.
-	pub attn_sub_norm: Vec<f32>,
-	/// Output projection.
-	pub attn_output: TernaryMatrix,
-	/// Norm before the feed-forward layer.
-	pub ffn_norm: Vec<f32>,
-	/// Gate projection.
-	pub ffn_gate: TernaryMatrix,
-	/// Up projection.
-	pub ffn_up: TernaryMatrix,
-	/// Norm of the gated values.
-	pub ffn_sub_norm: Vec<f32>,
-	/// Down projection.
-	pub ffn_down: TernaryMatrix,
-}
-
-/// A model ready to run.
-pub struct Model {
-	/// Shape and constants.
-	pub config: ModelConfig,
-	/// Vocabulary.
-	pub tokenizer: Tokenizer,
-	/// Conversation format.
-	pub template: ChatTemplate,
-	/// Embedding, one row per token.
-	pub embedding: Rows,
-	/// Head, one row per token; the embedding itself when absent.
-	pub head: Option<Rows>,
-	/// Blocks in order.
-	pub blocks: Vec<Block>,
-	/// Norm before the head.
-	pub output_norm: Vec<f32>,
-	/// Rotary angles of all positions.
-	pub rope: RopeTable,
-	/// Name in the file, or the file's.
-	pub name: String,
-	/// Licence in the file.
-	pub licence: Option<String>,
-	/// Root of everything above.
-	pub id: ModelId,
-	/// Canonical size, bytes.
-	pub bytes: u64,
+	/// The head can't be used.
+	#[error("the head can't be used: {0}")]
+	Head(String),
 }
 
 /// Reads tensors of one file and remembers which were used.
@@ -184,54 +104,54 @@ impl<'a> Loader<'a> {
 		}
 	}
 
-	fn rows(&mut self, name: &str, dims: &[usize]) -> Result<Rows, ModelError> {
+	/// Numbers, rounded to binary16.
+	fn halves(&mut self, name: &str, dims: &[usize]) -> Result<Vec<u16>, ModelError> {
 		let (info, data) = self.find(name, dims)?;
-		let rows = match info.kind {
+		let rows: Vec<u16> = match info.kind {
 			TensorType::F16 => {
 				let (values, _) = data.as_chunks::<2>();
-				Rows::F16(
-					values
-						.iter()
-						.map(|bytes| u16::from_le_bytes(*bytes))
-						.collect(),
-				)
+				values.iter().copied().map(u16::from_le_bytes).collect()
 			}
 			TensorType::F32 => {
 				let (values, _) = data.as_chunks::<4>();
-				Rows::F32(
-					values
-						.iter()
-						.map(|bytes| f32::from_le_bytes(*bytes))
-						.collect(),
-				)
+				let half = |bytes| math::f32_to_f16(f32::from_le_bytes(bytes));
+				values.iter().copied().map(half).collect()
 			}
 			TensorType::I2S => return Err(Self::wrong_type(info, "F16 or F32")),
 		};
-		if !rows.is_finite() {
+		if rows.iter().any(|value| value & 0x7c00 == 0x7c00) {
 			return Err(ModelError::Values(name.to_owned()));
 		}
 		Ok(rows)
 	}
 
 	fn norm(&mut self, name: &str, len: usize) -> Result<Vec<f32>, ModelError> {
-		Ok(match self.rows(name, &[len])? {
-			Rows::F32(values) => values,
-			Rows::F16(values) => values.into_iter().map(math::f16_to_f32).collect(),
-		})
+		let (info, data) = self.find(name, &[len])?;
+		let values: Vec<f32> = match info.kind {
+			TensorType::F32 => {
+				let (values, _) = data.as_chunks::<4>();
+				values.iter().copied().map(f32::from_le_bytes).collect()
+			}
+			_ => self
+				.halves(name, &[len])?
+				.into_iter()
+				.map(math::f16_to_f32)
+				.collect(),
+		};
+		if values.iter().any(|value| !value.is_finite()) {
+			return Err(ModelError::Values(name.to_owned()));
+		}
+		Ok(values)
 	}
 
-	fn ternary(
-		&mut self,
-		name: &str,
-		cols: usize,
-		rows: usize,
-	) -> Result<TernaryMatrix, ModelError> {
+	fn ternary(&mut self, name: &str, cols: usize, rows: usize) -> Result<Linear, ModelError> {
 		let (info, data) = self.find(name, &[cols, rows])?;
 		if info.kind != TensorType::I2S {
 			return Err(Self::wrong_type(info, "I2_S"));
 		}
-		TernaryMatrix::from_i2_s(data, rows, cols, self.packing)
-			.map_err(|_| ModelError::Values(name.to_owned()))
+		let weight = TernaryMatrix::from_i2_s(data, rows, cols, self.packing)
+			.map_err(|_| ModelError::Values(name.to_owned()))?;
+		Ok(Linear { weight, norm: None })
 	}
 }
 
@@ -272,28 +192,36 @@ impl Model {
 		};
 		let (hidden, ffn, vocab) = (config.hidden, config.ffn, config.vocab);
 		let (query, kv) = (config.query_width(), config.kv_width());
-		let embedding = loader.rows("token_embd.weight", &[hidden, vocab])?;
-		let head = match gguf.tensors.contains_key("output.weight") {
-			true => Some(loader.rows("output.weight", &[hidden, vocab])?),
+		let rows = loader.halves("token_embd.weight", &[hidden, vocab])?;
+		let own = match gguf.tensors.contains_key("output.weight") {
+			true => Some(loader.halves("output.weight", &[hidden, vocab])?),
 			false => None,
 		};
+		// A head that repeats the embedding is the same model as one without.
+		let own = own.filter(|own| *own != rows);
+		let tied = own.is_none();
+		let head = quantize_head(own.as_deref().unwrap_or(&rows), vocab, hidden)?;
+		let embedding = Embedding { rows };
 		let output_norm = loader.norm("output_norm.weight", hidden)?;
 		let mut blocks = Vec::new();
 		for layer in 0..config.layers {
 			let name = |part: &str| format!("blk.{layer}.{part}.weight");
-			blocks.push(Block {
+			let mut block = Block {
 				attn_norm: loader.norm(&name("attn_norm"), hidden)?,
 				attn_q: loader.ternary(&name("attn_q"), hidden, query)?,
 				attn_k: loader.ternary(&name("attn_k"), hidden, kv)?,
 				attn_v: loader.ternary(&name("attn_v"), hidden, kv)?,
-				attn_sub_norm: loader.norm(&name("attn_sub_norm"), query)?,
+				q_norm: None,
+				k_norm: None,
 				attn_output: loader.ternary(&name("attn_output"), query, hidden)?,
 				ffn_norm: loader.norm(&name("ffn_norm"), hidden)?,
 				ffn_gate: loader.ternary(&name("ffn_gate"), hidden, ffn)?,
 				ffn_up: loader.ternary(&name("ffn_up"), hidden, ffn)?,
-				ffn_sub_norm: loader.norm(&name("ffn_sub_norm"), ffn)?,
 				ffn_down: loader.ternary(&name("ffn_down"), ffn, hidden)?,
-			});
+			};
+			block.attn_output.norm = Some(loader.norm(&name("attn_sub_norm"), query)?);
+			block.ffn_down.norm = Some(loader.norm(&name("ffn_sub_norm"), ffn)?);
+			blocks.push(block);
 		}
 		if let Some(extra) = gguf
 			.tensors
@@ -310,7 +238,8 @@ impl Model {
 			tokenizer,
 			template,
 			embedding,
-			head,
+			head: Some(Head::Int8(head)),
+			tied,
 			blocks,
 			output_norm,
 			id: ModelId::zero(),
@@ -319,15 +248,19 @@ impl Model {
 		let identity = identity::of(&model);
 		model.id = identity.id;
 		model.bytes = identity.bytes;
-		// A head that repeats the embedding is the same model as one without.
-		if identity.tied {
-			model.head = None;
-		}
 		Ok(model)
 	}
+}
 
-	/// Multiply-accumulates of an answer.
-	pub fn operations(&self) -> OperationCount {
-		self.config.operations()
-	}
+/// The head in eight bits, from rows in binary16.
+fn quantize_head(rows: &[u16], vocab: usize, hidden: usize) -> Result<HeadMatrix, ModelError> {
+	// Secret, and of no effect on logits: see `aria_kernels::head`.
+	let dither: Vec<u8> = (0..hidden).map(|_| rand::random::<u8>() & 15).collect();
+	let widen = |row: usize, out: &mut [f32]| {
+		for (out, half) in out.iter_mut().zip(&rows[row * hidden..][..hidden]) {
+			*out = math::f16_to_f32(*half);
+		}
+	};
+	HeadMatrix::new(vocab, hidden, &dither, widen)
+		.map_err(|error| ModelError::Head(error.to_string()))
 }

@@ -33,6 +33,16 @@ pub enum ConfigError {
 	Shape(&'static str),
 }
 
+/// What the gate of a feed-forward layer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+	/// max(x, 0)², of BitNet b1.58 2B4T.
+	SquaredRelu,
+	/// x / (1 + exp(-x)), of all others.
+	Silu,
+}
+
 /// Shape and constants of a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelConfig {
@@ -58,6 +68,8 @@ pub struct ModelConfig {
 	pub rope_theta: f32,
 	/// Added to the mean square in norms.
 	pub norm_eps: f32,
+	/// What the gate does.
+	pub activation: Activation,
 }
 
 fn ranged(what: &'static str, value: u64, low: u64, high: u64) -> Result<usize, ConfigError> {
@@ -156,6 +168,7 @@ impl ModelConfig {
 			context,
 			rope_theta,
 			norm_eps,
+			activation: Activation::SquaredRelu,
 		})
 	}
 

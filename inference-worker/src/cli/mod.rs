@@ -1,0 +1,104 @@
+//! The command line.
+
+use anyhow::Result;
+use aria_kernels::{Backend, Isa};
+use aria_worker::service::ServiceArgs;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+mod generate;
+mod inspect;
+mod serve;
+mod verify;
+
+/// ARIA's inference worker.
+#[derive(Parser)]
+#[command(
+	version,
+	about,
+	after_help = "Examples:\n  aria-worker inspect model.gguf\n  aria-worker generate --model model.gguf --prompt 'Once upon a time' --max-tokens 40\n  aria-worker verify receipt.json --model model.gguf\n  aria-worker serve --model model.gguf --worker-key //Alice\n  aria-worker completions bash > /etc/bash_completion.d/aria-worker"
+)]
+pub(crate) struct Cli {
+	#[command(subcommand)]
+	command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+	/// Continue a text.
+	Generate(generate::GenerateArgs),
+	/// Show a model file's shape and identity.
+	Inspect {
+		/// GGUF file.
+		file: PathBuf,
+		/// One JSON object.
+		#[arg(long)]
+		json: bool,
+	},
+	/// Check a receipt by executing the answer again; exit code 1 and the failed check if it is wrong.
+	Verify {
+		/// Receipt file (JSON).
+		receipt: PathBuf,
+		/// GGUF file.
+		#[arg(long)]
+		model: PathBuf,
+		#[command(flatten)]
+		machine: Machine,
+	},
+	/// Serve the OpenAI API, commit receipts to the chain, and verify others' answers.
+	#[command(
+		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
+	)]
+	Serve(Box<ServiceArgs>),
+	/// Print a completion script.
+	Completions {
+		/// Which shell.
+		shell: clap_complete::Shell,
+	},
+}
+
+#[derive(Args)]
+pub(crate) struct Machine {
+	/// Threads; all cores if not given. The answer does not depend on it.
+	#[arg(long)]
+	threads: Option<usize>,
+	/// Instruction set (scalar, avx2, avx512, neon); the best one if not given. The answer does not depend on it.
+	#[arg(long, env = "ARIA_ISA")]
+	isa: Option<String>,
+}
+
+impl Machine {
+	pub(crate) fn backend(&self) -> Result<Backend> {
+		let isa = match &self.isa {
+			Some(name) => Isa::from_name(name).map_err(|error| anyhow::anyhow!("{error}"))?,
+			None => Isa::detect(),
+		};
+		anyhow::ensure!(isa.is_supported(), "this CPU does not support {isa}");
+		let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+		let threads = self.threads.unwrap_or_else(cores).clamp(1, 1024);
+		Ok(Backend::new(isa, threads))
+	}
+}
+
+/// Runs a command.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+	match cli.command {
+		Command::Generate(args) => generate::run(&args),
+		Command::Inspect { file, json } => inspect::run(&file, json),
+		Command::Verify {
+			receipt,
+			model,
+			machine,
+		} => verify::run(&receipt, &model, &machine),
+		Command::Serve(args) => serve::run(*args),
+		Command::Completions { shell } => {
+			clap_complete::generate(
+				shell,
+				&mut Cli::command(),
+				"aria-worker",
+				&mut std::io::stdout(),
+			);
+			Ok(ExitCode::SUCCESS)
+		}
+	}
+}

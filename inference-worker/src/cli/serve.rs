@@ -1,0 +1,39 @@
+//! `aria-worker serve`.
+
+use anyhow::{Context, Result};
+use aria_worker::service::{self, ServiceArgs};
+use std::process::ExitCode;
+
+/// Runs the service until it is told to end.
+pub(crate) fn run(args: ServiceArgs) -> Result<ExitCode> {
+	let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+		.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+	tracing_subscriber::fmt()
+		.with_env_filter(filter)
+		.with_writer(std::io::stderr)
+		.init();
+	let runtime = tokio::runtime::Runtime::new().context("can't start the async runtime")?;
+	let result = runtime.block_on(async {
+		let shutdown = shutdown_signal()?;
+		service::run(args, shutdown).await
+	});
+	// A file that is still being read does not hold up the end.
+	runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+	result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Resolves at Ctrl-C or a termination signal.
+fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+	#[cfg(unix)]
+	let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+	Ok(async move {
+		#[cfg(unix)]
+		tokio::select! {
+			_ = tokio::signal::ctrl_c() => {}
+			_ = terminate.recv() => {}
+		}
+		#[cfg(not(unix))]
+		drop(tokio::signal::ctrl_c().await);
+		tracing::info!("shutting down");
+	})
+}
