@@ -230,7 +230,7 @@ fn file_of_bitnet_cpp_should_load() {
 #[test]
 fn logits_should_agree_with_the_trainer() {
 	use aria_kernels::{Backend, Isa};
-	use aria_worker::engine::forward::KvCache;
+	use aria_worker::engine::evaluate::evaluate;
 	let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
 	let (path, fixture) = (
 		root.join("models/aria-demo.gguf"),
@@ -250,12 +250,12 @@ fn logits_should_agree_with_the_trainer() {
 	);
 	let top: Vec<Vec<(usize, f64)>> = serde_json::from_value(fixture["top"].clone()).unwrap();
 	let last: Vec<f64> = serde_json::from_value(fixture["last"].clone()).unwrap();
-	let mut cache = KvCache::new(&model.config);
 	let backend = Backend::new(Isa::detect(), 2);
-	let logits = model
-		.forward(&backend, &mut cache, &ids, 0, &mut (), &|| false)
-		.unwrap();
-	let rows: Vec<&[f32]> = logits.chunks_exact(model.config.vocab).collect();
+	let mut rows = Vec::new();
+	evaluate(&model, &backend, &ids, |_, logits| {
+		rows.push(logits.to_vec())
+	})
+	.unwrap();
 	assert_eq!((rows.len(), top.len()), (ids.len(), ids.len()));
 	for (position, (row, best)) in rows.iter().zip(&top).enumerate() {
 		for (id, expected) in best {

@@ -92,6 +92,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		min_p_micro: 0,
 		top_k: args.top_k,
 		seed: args.seed,
+		..Default::default()
 	};
 	let backend = args.machine.backend()?;
 	let model = Model::open(&args.model, backend.packing())?;
@@ -101,7 +102,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		max_tokens: args.max_tokens,
 		sampling,
 		stop: args.stop.clone(),
-		top_logprobs: 0,
+		logprobs: args.json,
+		..Default::default()
 	};
 	let meter = Meter::new(Path::new(POWERCAP), args.watts);
 	let mut out = std::io::stdout();

@@ -6,6 +6,8 @@ use aria_worker::service::ServiceArgs;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
+mod bench;
+mod evaluate;
 mod generate;
 mod inspect;
 mod serve;
@@ -27,6 +29,12 @@ pub(crate) struct Cli {
 enum Command {
 	/// Continue a text.
 	Generate(generate::GenerateArgs),
+	/// Measure how fast a model runs here.
+	Bench(bench::BenchArgs),
+	/// Show how likely a model finds a text.
+	Evaluate(evaluate::TextArgs),
+	/// Print the embedding of a text.
+	Embed(evaluate::TextArgs),
 	/// Show a model file's shape and identity.
 	Inspect {
 		/// GGUF file.
@@ -84,6 +92,9 @@ impl Machine {
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 	match cli.command {
 		Command::Generate(args) => generate::run(&args),
+		Command::Bench(args) => bench::run(&args),
+		Command::Evaluate(args) => evaluate::run(&args),
+		Command::Embed(args) => evaluate::run_embed(&args),
 		Command::Inspect { file, json } => inspect::run(&file, json),
 		Command::Verify {
 			receipt,

@@ -149,6 +149,21 @@ impl Model {
 		self.operations().position + table + head + (norms + self.output_norm.len()) as u64
 	}
 
+	/// Bytes of weights that choosing the best token reads, keys and values apart: the limit of one answer's speed.
+	pub fn bytes_per_token(&self) -> u64 {
+		let linears = self.blocks.iter().flat_map(Block::linears);
+		let linears: usize = linears
+			.map(|(_, linear)| linear.weight.packed_bytes())
+			.sum();
+		let head = match &self.head {
+			// The first of two planes decides nearly all.
+			Some(Head::Int8(head)) => head.packed_bytes() / 2,
+			Some(Head::Ternary(head)) => head.packed_bytes(),
+			None => 0,
+		};
+		(linears + head) as u64
+	}
+
 	/// Multiply-accumulates of an answer.
 	pub fn operations(&self) -> OperationCount {
 		self.config.operations()
