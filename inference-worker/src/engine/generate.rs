@@ -81,6 +81,10 @@ pub fn prepare(
 			vocab,
 		});
 	}
+	if let Some(grammar) = &constraints.grammar {
+		// Refused here, with a reason, rather than later.
+		model.grammars()?.start(grammar)?;
+	}
 	if model.head.is_none() {
 		return Err(EngineError::NoHead);
 	}

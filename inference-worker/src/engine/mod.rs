@@ -7,6 +7,7 @@ mod draft;
 pub mod evaluate;
 pub mod forward;
 pub mod generate;
+pub mod grammar;
 pub mod logits;
 pub mod prefix;
 pub mod receipt;

@@ -7,6 +7,7 @@ use super::{
 	cache::PagePool,
 	draft::Pace,
 	forward::{ForwardError, Segment, Workspace},
+	grammar::GrammarState,
 	logits::Need,
 	prefix::{self, PrefixCache},
 	sequence::{Sequence, Sink},
@@ -17,7 +18,7 @@ use crate::{
 	model::Model,
 };
 use aria_kernels::{Backend, KV_PAGE_ROWS};
-use aria_primitives::energy::Energy;
+use aria_primitives::{energy::Energy, receipt::Constraints, work::Fault};
 use std::{collections::VecDeque, time::Instant};
 
 /// Prompt tokens of a pass when no answer waits for its next token.
@@ -105,18 +106,38 @@ impl<'a> Scheduler<'a> {
 		(self.pool.used(), self.pool.limit())
 	}
 
+	fn grammar(&self, constraints: &Constraints) -> Result<Option<GrammarState>, EngineError> {
+		let start = |grammar| {
+			self.model
+				.grammars()
+				.and_then(|grammars| grammars.start(grammar))
+		};
+		constraints.grammar.as_ref().map(start).transpose()
+	}
+
 	/// Adds a request that [`prepare`](super::generate::prepare) made.
-	pub fn generate(&mut self, request: GenerateRequest, sink: Box<dyn Sink>) {
-		self.waiting
-			.push_back(Sequence::answer(request, &self.pool, sink));
+	pub fn generate(&mut self, request: GenerateRequest, mut sink: Box<dyn Sink>) {
+		match self.grammar(&request.constraints) {
+			Ok(grammar) => {
+				let sequence = Sequence::answer(request, grammar, &self.pool, sink);
+				self.waiting.push_back(sequence);
+			}
+			Err(error) => sink.send(Event::Error(error)),
+		}
 	}
 
 	/// Adds a re-execution.
 	pub fn recheck(&mut self, request: RecheckRequest, mut sink: Box<dyn Sink>) {
-		match super::recheck::check(self.model, &request) {
-			Ok(()) => self
-				.waiting
-				.push_back(Sequence::recheck(request, &self.pool, sink)),
+		let checked = super::recheck::check(self.model, &request);
+		// A grammar that can't be used can't have been used.
+		let grammar = self
+			.grammar(&request.constraints)
+			.map_err(|_| Fault::WrongOpening);
+		match checked.and(grammar) {
+			Ok(grammar) => {
+				let sequence = Sequence::recheck(request, grammar, &self.pool, sink);
+				self.waiting.push_back(sequence);
+			}
 			Err(fault) => sink.send(Event::Checked(Err(fault))),
 		}
 	}

@@ -3,6 +3,7 @@
 use super::{
 	cache::{KvCache, PagePool},
 	draft::{Drafter, Pace},
+	grammar::GrammarState,
 	logits::{Logits, Need},
 	prefix::PageKey,
 	sampler::{self, History, Rules},
@@ -41,7 +42,11 @@ enum Task {
 		decoder: TextDecoder,
 		text: String,
 	},
-	Recheck(RecheckRequest),
+	Recheck {
+		request: RecheckRequest,
+		/// Tokens of the output that were found right: not chosen again when the sequence was put back.
+		checked: usize,
+	},
 }
 
 /// Why a sequence is complete.
@@ -63,6 +68,7 @@ pub(super) struct Sequence {
 	/// Where the tokens of the present pass begin, and they: the last ones may be drafted.
 	fed: (usize, Vec<u32>),
 	history: Option<History>,
+	grammar: Option<GrammarState>,
 	logprobs: Vec<f32>,
 	/// Name and number of the pages known to the prefix cache.
 	pub(super) named: (PageKey, usize),
@@ -80,6 +86,7 @@ impl Sequence {
 		task: Task,
 		tokens: Vec<u32>,
 		prompt_len: usize,
+		grammar: Option<GrammarState>,
 		pool: &PagePool,
 		sink: Box<dyn Sink>,
 	) -> Self {
@@ -92,6 +99,7 @@ impl Sequence {
 			sink,
 			fed: (0, Vec::new()),
 			history: None,
+			grammar,
 			logprobs: Vec::new(),
 			named: Default::default(),
 			cached_tokens: 0,
@@ -111,7 +119,12 @@ impl Sequence {
 	}
 
 	/// An answer to a request that [`prepare`](super::generate::prepare) made.
-	pub(super) fn answer(request: GenerateRequest, pool: &PagePool, sink: Box<dyn Sink>) -> Self {
+	pub(super) fn answer(
+		request: GenerateRequest,
+		grammar: Option<GrammarState>,
+		pool: &PagePool,
+		sink: Box<dyn Sink>,
+	) -> Self {
 		let tokens = request.prompt.clone();
 		let prompt_len = tokens.len();
 		let task = Task::Generate {
@@ -121,34 +134,43 @@ impl Sequence {
 			text: String::new(),
 			request,
 		};
-		Self::new(task, tokens, prompt_len, pool, sink)
+		Self::new(task, tokens, prompt_len, grammar, pool, sink)
 	}
 
 	/// A re-execution of a claim that [`check`](super::recheck::check) found possible.
-	pub(super) fn recheck(request: RecheckRequest, pool: &PagePool, sink: Box<dyn Sink>) -> Self {
+	pub(super) fn recheck(
+		request: RecheckRequest,
+		grammar: Option<GrammarState>,
+		pool: &PagePool,
+		sink: Box<dyn Sink>,
+	) -> Self {
 		let tokens = [&request.prompt[..], &request.output[..]].concat();
 		let prompt_len = request.prompt.len();
-		Self::new(Task::Recheck(request), tokens, prompt_len, pool, sink)
+		let task = Task::Recheck {
+			request,
+			checked: 0,
+		};
+		Self::new(task, tokens, prompt_len, grammar, pool, sink)
 	}
 
 	fn sampling(&self) -> &Sampling {
 		match &self.task {
 			Task::Generate { request, .. } => &request.sampling,
-			Task::Recheck(request) => &request.sampling,
+			Task::Recheck { request, .. } => &request.sampling,
 		}
 	}
 
 	fn constraints(&self) -> &Constraints {
 		match &self.task {
 			Task::Generate { request, .. } => &request.constraints,
-			Task::Recheck(request) => &request.constraints,
+			Task::Recheck { request, .. } => &request.constraints,
 		}
 	}
 
 	fn wants_logprobs(&self) -> bool {
 		match &self.task {
 			Task::Generate { request, .. } => request.logprobs || request.top_logprobs > 0,
-			Task::Recheck(request) => request.logprobs,
+			Task::Recheck { request, .. } => request.logprobs,
 		}
 	}
 
@@ -156,7 +178,7 @@ impl Sequence {
 	pub(super) fn client(&self) -> u64 {
 		match &self.task {
 			Task::Generate { request, .. } => request.client,
-			Task::Recheck(_) => 0,
+			Task::Recheck { .. } => 0,
 		}
 	}
 
@@ -170,7 +192,7 @@ impl Sequence {
 		let last = match self.task {
 			Task::Generate { .. } => self.tokens.len(),
 			// The last token of an answer is chosen and never fed.
-			Task::Recheck(_) => self.tokens.len() - 1,
+			Task::Recheck { .. } => self.tokens.len() - 1,
 		};
 		last - self.cache.len()
 	}
@@ -184,7 +206,7 @@ impl Sequence {
 	pub(super) fn reusable(&self) -> &[u32] {
 		match self.task {
 			Task::Generate { .. } => &self.tokens,
-			Task::Recheck(_) => &self.tokens[..self.prompt_len],
+			Task::Recheck { .. } => &self.tokens[..self.prompt_len],
 		}
 	}
 
@@ -224,7 +246,7 @@ impl Sequence {
 				}
 				self.tokens.len() - 1
 			}
-			Task::Recheck(_) => self.prompt_len - 1,
+			Task::Recheck { checked, .. } => self.prompt_len - 1 + *checked,
 		};
 		self.fed = (start, fed.clone());
 		(fed, states_from.saturating_sub(start).min(count))
@@ -248,11 +270,12 @@ impl Sequence {
 			return;
 		}
 		let empty = History::default();
+		let allowed = self.grammar.as_mut().map(GrammarState::allowed);
 		let rules = Rules {
 			sampling: self.sampling(),
 			constraints: self.constraints(),
 			history: self.history.as_ref().unwrap_or(&empty),
-			allowed: None,
+			allowed: allowed.as_deref(),
 		};
 		let token = sampler::choose(logits, &rules, position as u32);
 		let logprob = match logits {
@@ -262,7 +285,10 @@ impl Sequence {
 		if let Some(history) = &mut self.history {
 			history.output(token);
 		}
-		match &self.task {
+		if let Some(grammar) = &mut self.grammar {
+			grammar.accept(token);
+		}
+		match &mut self.task {
 			Task::Generate { request, .. } => {
 				let top = match (logits, request.top_logprobs) {
 					(Logits::All(all), 1..) => sampler::best(all, request.top_logprobs.into())
@@ -273,7 +299,8 @@ impl Sequence {
 				};
 				self.accept(model, token, logprob, top);
 			}
-			Task::Recheck(_) => {
+			Task::Recheck { checked, .. } => {
+				*checked += 1;
 				self.logprobs.extend(logprob);
 				if self.tokens.get(position + 1) != Some(&token) {
 					self.end = Some(End::Fault(Fault::WrongToken));
@@ -337,7 +364,7 @@ impl Sequence {
 				self.cache.truncate(len);
 				self.trace.truncate(len);
 			}
-			Task::Recheck(request) => {
+			Task::Recheck { request, .. } => {
 				if self.end.is_none() && self.pending() == 0 {
 					self.end = Some(if self.trace.root() == request.trace_root {
 						End::Finished(FinishReason::Stop)
@@ -364,7 +391,7 @@ impl Sequence {
 		let event = match self.task {
 			Task::Generate { .. } => Event::Error(error),
 			// Inputs were checked: only damaged weights get here.
-			Task::Recheck(_) => Event::Checked(Err(Fault::WrongTrace)),
+			Task::Recheck { .. } => Event::Checked(Err(Fault::WrongTrace)),
 		};
 		self.sink.send(event);
 	}
@@ -374,7 +401,7 @@ impl Sequence {
 		let end = self.end.take();
 		let (request, text) = match self.task {
 			Task::Generate { request, text, .. } => (request, text),
-			Task::Recheck(_) => {
+			Task::Recheck { .. } => {
 				match end {
 					Some(End::Fault(fault)) => self.sink.send(Event::Checked(Err(fault))),
 					Some(End::Finished(FinishReason::Stop)) => {

@@ -244,6 +244,7 @@ impl Model {
 			output_norm,
 			id: ModelId::zero(),
 			bytes: 0,
+			grammars: Default::default(),
 		};
 		let identity = identity::of(&model);
 		model.id = identity.id;

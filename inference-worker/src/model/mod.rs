@@ -9,9 +9,13 @@ pub mod template;
 pub use config::{Activation, ModelConfig};
 pub use load::ModelError;
 
-use crate::tokenizer::Tokenizer;
+use crate::{
+	engine::{EngineError, grammar::Grammars},
+	tokenizer::Tokenizer,
+};
 use aria_kernels::{HeadMatrix, RopeTable, TernaryMatrix, math};
 use aria_primitives::{ModelId, provenance::OperationCount};
+use std::sync::OnceLock;
 use template::ChatTemplate;
 
 /// The embedding: a row of binary16 numbers for each token.
@@ -132,9 +136,24 @@ pub struct Model {
 	pub id: ModelId,
 	/// Canonical size, bytes.
 	pub bytes: u64,
+	/// Made when the first answer of a given form is asked for.
+	pub(crate) grammars: OnceLock<Result<Grammars, EngineError>>,
 }
 
 impl Model {
+	/// What compiles grammars for this vocabulary.
+	///
+	/// # Errors
+	///
+	/// As [`Grammars::new`].
+	pub fn grammars(&self) -> Result<&Grammars, EngineError> {
+		let make = || Grammars::new(&self.tokenizer, self.config.vocab);
+		self.grammars
+			.get_or_init(make)
+			.as_ref()
+			.map_err(Clone::clone)
+	}
+
 	/// Number of weights, however they are stored.
 	pub fn parameters(&self) -> u64 {
 		let table = (self.config.vocab * self.config.hidden) as u64;

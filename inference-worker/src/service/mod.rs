@@ -167,7 +167,10 @@ async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
 	let meter = Meter::new(Path::new(POWERCAP), args.watts);
 	let options = Options {
+		cache_bytes: args.cache_mib << 20,
+		parallel: args.parallel,
 		queue: args.queue,
+		prefix_cache: !args.no_prefix_cache,
 		..Options::default()
 	};
 	Ok(Engine::spawn(Arc::new(model), backend, meter, options)?)

@@ -145,6 +145,12 @@ impl Tokenizer {
 				None => Err(TokenizerError::Vocabulary(format!("merge {merge:?}"))),
 			})
 			.collect::<Result<Vec<_>, _>>()?;
+		// A merge whose result is no token never leaves a token behind.
+		let known: std::collections::HashSet<&str> = tokens.iter().map(String::as_str).collect();
+		let pairs: Vec<(String, String)> = pairs
+			.into_iter()
+			.filter(|(left, right)| known.contains(format!("{left}{right}").as_str()))
+			.collect();
 		let mut vocabulary = Vec::with_capacity(tokens.len());
 		for (id, token) in (0u32..).zip(tokens) {
 			vocabulary.push((token.clone(), id));
