@@ -9,6 +9,7 @@ use crate::{
 use job::Job;
 
 mod job;
+mod parts;
 mod scratch;
 
 /// Rows in a page of the cache of keys or values.
@@ -162,7 +163,7 @@ impl Backend {
 			work += job.q.len() * rows;
 		}
 		assert_eq!(out.len(), start, "output does not fit the queries");
-		job::run(self, &checked, work >= PARALLEL_WORK, &Disjoint::new(out));
+		parts::run(self, &checked, work >= PARALLEL_WORK, &Disjoint::new(out));
 	}
 }
 
