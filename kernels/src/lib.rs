@@ -69,7 +69,7 @@ pub use rope::{RopePairing, RopeTable};
 pub use scalar::AttentionShape;
 
 #[cfg(feature = "std")]
-pub use backend::Backend;
+pub use backend::{AttentionJob, Backend, KV_PAGE_ROWS};
 #[cfg(feature = "std")]
 pub use head::{Candidate, HeadError, HeadMatrix};
 #[cfg(feature = "std")]

@@ -8,7 +8,8 @@ use super::{
 	trace::{LOGITS, TraceSink},
 };
 use aria_kernels::{
-	AttentionShape, Backend, NonFinite, QuantizedActivations, RopePairing, TernaryMatrix,
+	AttentionShape, Backend, KV_PAGE_ROWS, NonFinite, QuantizedActivations, RopePairing,
+	TernaryMatrix,
 };
 
 /// Why a pass ended early.
@@ -256,7 +257,10 @@ impl Model {
 			head_dim: config.head_dim,
 		};
 		let heads = sized(&mut scratch.heads, scratch.q.len());
-		backend.attention(&scratch.q, keys, values, shape, past, heads);
+		let page = KV_PAGE_ROWS * config.kv_width();
+		let keys: Vec<&[u16]> = keys.chunks(page).collect();
+		let values: Vec<&[u16]> = values.chunks(page).collect();
+		backend.attention(&scratch.q, &keys, &values, shape, past, heads);
 		let sub = sized(&mut scratch.sub, heads.len());
 		backend.rms_norm(heads, &block.attn_sub_norm, config.norm_eps, sub);
 		backend.quantize(sub, config.query_width(), &mut scratch.quantized)?;

@@ -15,6 +15,8 @@ mod elementwise;
 mod head;
 mod linear;
 
+pub use attention::{AttentionJob, KV_PAGE_ROWS};
+
 /// Below this many multiplications or elements, waking threads costs more than it saves.
 const PARALLEL_WORK: usize = 1 << 15;
 
