@@ -29,7 +29,7 @@ pub(crate) struct Tile<'a> {
 	/// Rows, 1 to [`TILE_ROWS`].
 	pub(crate) rows: usize,
 	/// Elements from the first row to the one that is read [`PREFETCH_ROWS`] later, in this page or in
-	/// another; 0 when there is none. A distance, because a pointer made the kernels a tenth slower.
+	/// another; 0 when there is none.
 	pub(crate) ahead: isize,
 }
 

@@ -11,6 +11,7 @@ use crate::{
 use std::ops::Range;
 
 mod attention;
+mod blocks;
 mod elementwise;
 mod head;
 mod linear;
