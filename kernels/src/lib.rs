@@ -81,4 +81,6 @@ pub use pool::Pool;
 #[cfg(feature = "std")]
 pub use quant::{NonFinite, QuantizedActivations};
 #[cfg(feature = "std")]
-pub use ternary::{I2Block, PackError, PackOptions, Packing, Q2Block, RowOrder, TernaryMatrix};
+pub use ternary::{
+	I2Block, Observer, PackError, PackOptions, Packing, Q2Block, RowOrder, TernaryMatrix,
+};

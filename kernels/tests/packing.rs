@@ -331,6 +331,7 @@ fn blocks_with_different_scales_keep_them() {
 	let order = RowOrder::FromPairs { head_dim: 14 };
 	for order in [RowOrder::AsStored, order] {
 		let options = PackOptions {
+			observer: None,
 			packing: Dense,
 			order,
 		};
@@ -404,6 +405,7 @@ fn permuted_heads_are_put_in_order() {
 	let values = trits(rows * cols);
 	for packing in [TwoBit, Dense] {
 		let options = PackOptions {
+			observer: None,
 			packing,
 			order: RowOrder::FromPairs { head_dim: 24 },
 		};
@@ -415,6 +417,7 @@ fn permuted_heads_are_put_in_order() {
 	}
 	for head_dim in [0, 5, 10, 48 * 5] {
 		let options = PackOptions {
+			observer: None,
 			packing: Dense,
 			order: RowOrder::FromPairs { head_dim },
 		};

@@ -116,7 +116,9 @@ fn project<const N: usize>(
 ) -> Result<(), NotFinite> {
 	let cols = layers.first().map_or(1, |(linear, _)| linear.weight.cols());
 	let tokens = x.len() / cols;
-	if layers.iter().all(|(linear, _)| linear.norm.is_none()) {
+	let block = layers.first().and_then(|(linear, _)| linear.weight.block());
+	let alike = |linear: &Linear| linear.norm.is_none() && linear.weight.block() == block;
+	if layers.iter().all(|(linear, _)| alike(linear)) {
 		quantize(
 			backend,
 			x,
@@ -155,9 +157,11 @@ fn quantize(
 	out: &mut QuantizedActivations,
 ) -> Result<(), NotFinite> {
 	let cols = weight.map_or(x.len(), TernaryMatrix::cols);
-	backend
-		.quantize(x, cols, out)
-		.map_err(|error| NotFinite(error.index / cols))
+	let result = match weight.and_then(TernaryMatrix::block) {
+		Some(block) => backend.quantize_blocks(x, cols, block, out),
+		None => backend.quantize(x, cols, out),
+	};
+	result.map_err(|error| NotFinite(error.index / cols))
 }
 
 impl Model {

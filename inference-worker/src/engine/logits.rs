@@ -52,7 +52,14 @@ impl Model {
 		};
 		let quantize = |rows: &[f32]| {
 			let mut quantized = QuantizedActivations::new();
-			let result = backend.quantize(rows, hidden, &mut quantized);
+			let block = match head {
+				Head::Ternary(head) => head.block(),
+				Head::Int8(_) => None,
+			};
+			let result = match block {
+				Some(block) => backend.quantize_blocks(rows, hidden, block, &mut quantized),
+				None => backend.quantize(rows, hidden, &mut quantized),
+			};
 			result
 				.map(|()| quantized)
 				.map_err(|_| EngineError::NotFinite)

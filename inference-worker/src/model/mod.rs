@@ -1,13 +1,16 @@
 //! Models in memory: weights, vocabulary, template and identity, whatever files they came from.
 
+mod checkpoint;
 pub mod config;
 pub mod gguf;
-pub mod identity;
+mod huggingface;
+mod identity;
 mod load;
+mod safetensors;
 pub mod template;
 
 pub use config::{Activation, ModelConfig};
-pub use load::ModelError;
+pub use load::{LoadOptions, ModelError};
 
 use crate::{
 	engine::{EngineError, grammar::Grammars},

@@ -41,11 +41,11 @@ impl TernaryMatrix {
 	/// [`PackError`] when the shape is empty, `cols` is not a multiple of 32 or above
 	/// [`MAX_COLS`](super::MAX_COLS), `rows * cols` is not a multiple of 128, the length differs, a
 	/// code is 3, or the scale is not finite and positive.
-	pub fn from_i2_s(
+	pub fn from_i2_s<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		Self::from_i2_s_blocks(bytes, rows, cols, I2Block::B128, options)
 	}
@@ -57,12 +57,12 @@ impl TernaryMatrix {
 	///
 	/// As [`from_i2_s`](Self::from_i2_s); with [`I2Block::B64`], `rows * cols` needs to be a multiple
 	/// of 64 only.
-	pub fn from_i2_s_blocks(
+	pub fn from_i2_s_blocks<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
 		block: I2Block,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		match block {
 			I2Block::B64 => Self::from_i2_s_runs::<16>(bytes, rows, cols, options.into()),
@@ -74,7 +74,7 @@ impl TernaryMatrix {
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
-		options: PackOptions,
+		options: PackOptions<'_>,
 	) -> Result<Self, PackError> {
 		let count = checked_count(rows, cols)?;
 		if !count.is_multiple_of(4 * RUN) {
@@ -105,11 +105,11 @@ impl TernaryMatrix {
 	/// [`PackError`] when the shape is empty or too wide, `cols` is not a multiple of 256, the
 	/// length differs, a code is 3 in a block whose scale is not 0, or a scale is negative or not
 	/// finite.
-	pub fn from_tq2_0(
+	pub fn from_tq2_0<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		const BYTES: usize = 66;
 		let blocks = tensor_blocks::<BYTES>(bytes, rows, cols, TQ_BLOCK)?;
@@ -135,11 +135,11 @@ impl TernaryMatrix {
 	/// # Errors
 	///
 	/// As [`from_tq2_0`](Self::from_tq2_0).
-	pub fn from_tq1_0(
+	pub fn from_tq1_0<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		const BYTES: usize = 54;
 		let blocks = tensor_blocks::<BYTES>(bytes, rows, cols, TQ_BLOCK)?;
@@ -173,12 +173,12 @@ impl TernaryMatrix {
 	/// # Errors
 	///
 	/// As [`from_tq2_0`](Self::from_tq2_0), with `cols` a multiple of the block.
-	pub fn from_q2_0(
+	pub fn from_q2_0<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
 		block: Q2Block,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		match block {
 			Q2Block::B64 => Self::from_q2_0_blocks::<18>(bytes, rows, cols, 64, options),
@@ -186,12 +186,12 @@ impl TernaryMatrix {
 		}
 	}
 
-	fn from_q2_0_blocks<const BYTES: usize>(
+	fn from_q2_0_blocks<'a, const BYTES: usize>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
 		weights: usize,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		let blocks = tensor_blocks::<BYTES>(bytes, rows, cols, weights)?;
 		let scales = scales(blocks, 0);
@@ -216,12 +216,12 @@ impl TernaryMatrix {
 	/// [`PackError`] when the shape is empty, `cols` is not a multiple of 32 or too large, `rows`
 	/// is not a multiple of 4, the length differs, a code is 3, or the scale is not finite and
 	/// positive.
-	pub fn from_hf_packed(
+	pub fn from_hf_packed<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
 		scale: f32,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		let count = checked_count(rows, cols)?;
 		if !rows.is_multiple_of(4) {

@@ -14,7 +14,7 @@ mod pack;
 pub(crate) mod two_bit;
 
 pub use formats::{I2Block, Q2Block};
-pub use pack::{PackOptions, RowOrder};
+pub use pack::{Observer, PackOptions, RowOrder};
 
 /// Rows in a panel.
 pub(crate) const PANEL_ROWS: usize = 64;
@@ -153,12 +153,12 @@ impl TernaryMatrix {
 	/// [`PackError`] when the shape is empty, `cols` is not a multiple of 32 or above
 	/// [`MAX_COLS`], the length differs, a value is not ternary, the scale is not finite and positive,
 	/// or `rows` are not whole heads of the row order.
-	pub fn from_ternary(
+	pub fn from_ternary<'a>(
 		values: &[i8],
 		rows: usize,
 		cols: usize,
 		scale: f32,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		expect_length(checked_count(rows, cols)?, values.len())?;
 		Self::from_codes(rows, cols, scale, options, |row, codes| {
@@ -181,6 +181,20 @@ impl TernaryMatrix {
 	/// The factor that every element stands for; 1 when each block has its own.
 	pub fn scale(&self) -> f32 {
 		self.scale
+	}
+
+	/// Multiplies the scale, which files may have in two parts.
+	///
+	/// # Errors
+	///
+	/// [`PackError::Scale`] when the product is not finite and positive, or there is not one scale.
+	pub fn rescale(&mut self, factor: f32) -> Result<(), PackError> {
+		let scale = self.scale * factor;
+		if !(scale.is_finite() && scale > 0.0) || self.blocks.is_some() {
+			return Err(PackError::Scale(scale));
+		}
+		self.scale = scale;
+		Ok(())
 	}
 
 	/// Columns that share a scale, when not all elements do.

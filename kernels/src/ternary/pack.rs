@@ -45,20 +45,27 @@ impl RowOrder {
 	}
 }
 
+/// Sees the codes (weight plus one) of each row of a matrix that is packed, with the row's number in the
+/// matrix; on several threads, in any order.
+pub type Observer<'a> = &'a (dyn Fn(usize, &[u8]) + Sync);
+
 /// How a matrix is packed. A [`Packing`] stands for itself, with rows as stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PackOptions {
+#[derive(Clone, Copy)]
+pub struct PackOptions<'a> {
 	/// How weights are stored. Those with a scale for each block are always [`Packing::TwoBit`].
 	pub packing: Packing,
 	/// The order of rows.
 	pub order: RowOrder,
+	/// Who sees the rows: to hash them, for one.
+	pub observer: Option<Observer<'a>>,
 }
 
-impl From<Packing> for PackOptions {
+impl From<Packing> for PackOptions<'_> {
 	fn from(packing: Packing) -> Self {
 		Self {
 			packing,
 			order: RowOrder::AsStored,
+			observer: None,
 		}
 	}
 }
@@ -82,11 +89,11 @@ impl TernaryMatrix {
 	/// [`PackError`] when the shape is empty, `cols` is not a multiple of 32 or above
 	/// [`MAX_COLS`](super::MAX_COLS), `rows` are not whole heads of the row order, a code is above 2,
 	/// or the scale is not finite and positive.
-	pub fn from_codes(
+	pub fn from_codes<'a>(
 		rows: usize,
 		cols: usize,
 		scale: f32,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 		fill: impl Fn(usize, &mut [u8]) + Sync,
 	) -> Result<Self, PackError> {
 		Self::pack(rows, cols, Scale::One(scale), options.into(), fill)
@@ -101,12 +108,12 @@ impl TernaryMatrix {
 	///
 	/// As [`from_codes`](Self::from_codes), and when `block` is not a multiple of 32 that divides
 	/// `cols`, or there are not as many scales as blocks.
-	pub fn from_block_codes(
+	pub fn from_block_codes<'a>(
 		rows: usize,
 		cols: usize,
 		block: usize,
 		scales: Vec<u16>,
-		options: impl Into<PackOptions>,
+		options: impl Into<PackOptions<'a>>,
 		fill: impl Fn(usize, &mut [u8]) + Sync,
 	) -> Result<Self, PackError> {
 		let count = checked_count(rows, cols)?;
@@ -147,7 +154,7 @@ impl TernaryMatrix {
 		rows: usize,
 		cols: usize,
 		scale: Scale,
-		options: PackOptions,
+		options: PackOptions<'_>,
 		fill: impl Fn(usize, &mut [u8]) + Sync,
 	) -> Result<Self, PackError> {
 		checked_count(rows, cols)?;
@@ -190,13 +197,16 @@ impl TernaryMatrix {
 					// Padding is zeros: codes of 1.
 					codes.resize(PANEL_ROWS * padded, 1);
 					let codes = &mut codes[..count * padded];
-					for (row, codes) in (first..).zip(codes.chunks_exact_mut(padded)) {
+					for (own, codes) in (first..).zip(codes.chunks_exact_mut(padded)) {
 						let codes = &mut codes[..cols];
-						let row = order.source(row);
+						let row = order.source(own);
 						fill(row, codes);
 						if codes.iter().fold(0, |m, code| (*code).max(m)) > 2 {
 							let col = codes.iter().position(|code| *code > 2).unwrap_or(0);
 							return Some(PackError::Value { row, col });
+						}
+						if let Some(observer) = options.observer {
+							observer(own, codes);
 						}
 					}
 					match packing {
