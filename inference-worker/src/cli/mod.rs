@@ -11,6 +11,7 @@ mod evaluate;
 mod generate;
 mod inspect;
 mod serve;
+mod tokenize;
 mod verify;
 
 /// ARIA's inference worker.
@@ -58,6 +59,16 @@ enum Command {
 		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
 	)]
 	Serve(Box<ServiceArgs>),
+	/// Show the tokens of the text on standard input.
+	#[command(
+		after_help = "Examples:\n  printf 'Hello world' | aria-worker tokenize --model model.gguf\n  printf 'Hello world' | aria-worker tokenize --model folder --no-bos --json\n\nEvery byte counts: echo adds a newline to the text, printf does not."
+	)]
+	Tokenize(tokenize::TokenizeArgs),
+	/// Show the text of the token ids on standard input: a JSON array, or ids with spaces between.
+	#[command(
+		after_help = "Example:\n  echo '[9906, 1917]' | aria-worker detokenize --model model.gguf"
+	)]
+	Detokenize(tokenize::DetokenizeArgs),
 	/// Print a completion script.
 	Completions {
 		/// Which shell.
@@ -102,6 +113,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 			machine,
 		} => verify::run(&receipt, &model, &machine),
 		Command::Serve(args) => serve::run(*args),
+		Command::Tokenize(args) => tokenize::tokenize(&args),
+		Command::Detokenize(args) => tokenize::detokenize(&args),
 		Command::Completions { shell } => {
 			clap_complete::generate(
 				shell,
