@@ -88,8 +88,13 @@ impl TernaryMatrix {
 			// A run of columns lies in one block, at one bit position.
 			for (run, out) in out.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
 				let run = row * cols / RUN + run;
-				for (out, byte) in out.iter_mut().zip(&blocks[run / 4]) {
-					*out = byte >> (6 - run % 4 * 2) & 3;
+				let bytes = out.iter_mut().zip(&blocks[run / 4]);
+				// Shifts by constants are faster.
+				match run % 4 {
+					0 => bytes.for_each(|(out, byte)| *out = byte >> 6),
+					1 => bytes.for_each(|(out, byte)| *out = byte >> 4 & 3),
+					2 => bytes.for_each(|(out, byte)| *out = byte >> 2 & 3),
+					_ => bytes.for_each(|(out, byte)| *out = byte & 3),
 				}
 			}
 		})
