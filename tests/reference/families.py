@@ -105,11 +105,26 @@ def rotate(x, config: Config):
     return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
 
 
-class Forward:
-    """One pass over tokens from position 0 on."""
+def eight_bits(x, steps=127.0, columns=None):
+    """Values rounded to whole steps of the largest magnitude of a row, or of each block of columns of a row."""
+    b = x.reshape(*x.shape[:-1], -1, columns or x.shape[-1])
+    a = steps / np.maximum(np.abs(b).max(axis=-1, keepdims=True), 1e-5)
+    return (np.rint(b * a) / a).reshape(x.shape)
 
-    def __init__(self, model: Model):
-        self.model, self.config = model, model.config
+
+def half(x):
+    return x.astype(np.float16).astype(np.float64)
+
+
+class Forward:
+    """One pass over tokens from position 0 on.
+
+    `rounded` adds what docs/numerics.md rounds and Hugging Face does not: keys and values in binary16, the head's
+    weights and input in eight bits, activations in eight bits where weights have scales in groups of columns.
+    """
+
+    def __init__(self, model: Model, rounded: bool = False):
+        self.model, self.config, self.rounded = model, model.config, rounded
 
     def norm(self, name, x):
         return rms_norm(x, self.model.norms[name + ".weight"].astype(np.float64), self.config.eps)
@@ -119,10 +134,11 @@ class Forward:
         if self.config.norm_in:
             x = self.norm(name + ".rms_norm", x)
         weights = self.model.linears[name]
-        if not self.config.quantise:
-            return x @ weights.dense().T
-        a = 127.0 / np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1e-5)
-        return np.rint(x * a) / a @ weights.dense().T
+        if self.config.quantise:
+            x = eight_bits(x)
+        elif self.rounded:
+            x = eight_bits(x, columns=self.config.group)
+        return x @ weights.dense().T
 
     def attention(self, prefix, x):
         c, n = self.config, len(x)
@@ -132,6 +148,8 @@ class Forward:
         if c.kind == "qwen3":
             q, k = self.norm(prefix + "q_norm", q), self.norm(prefix + "k_norm", k)
         q, k = rotate(q, c), rotate(k, c)
+        if self.rounded:
+            k, v = half(k), half(v)
         k, v = (np.repeat(t, c.heads // c.kv_heads, axis=1) for t in (k, v))
         scores = np.einsum("ihd,jhd->hij", q, k) / math.sqrt(c.head_dim)
         scores += np.triu(np.full((n, n), -np.inf), 1)
@@ -159,15 +177,20 @@ class Forward:
         return self.norm("model.norm", x)
 
 
-def logits(model: Model, tokens) -> np.ndarray:
+def logits(model: Model, tokens, rounded: bool = False) -> np.ndarray:
     """Logits (tokens, vocab)."""
+    hidden = Forward(model, rounded).hidden(tokens)
     head = model.embed if model.head is None else model.head
-    return Forward(model).hidden(tokens) @ dense(head).T
+    if rounded and isinstance(head, Linear):
+        hidden = eight_bits(hidden, columns=model.config.group)
+    elif rounded:
+        hidden, head = eight_bits(hidden), eight_bits(half(head), steps=120.0)
+    return hidden @ dense(head).T
 
 
-def embed(model: Model, tokens) -> np.ndarray:
+def embed(model: Model, tokens, rounded: bool = False) -> np.ndarray:
     """The last token's hidden state with length 1."""
-    last = Forward(model).hidden(tokens)[-1]
+    last = Forward(model, rounded).hidden(tokens)[-1]
     return last / np.linalg.norm(last)
 
 
@@ -175,7 +198,7 @@ def greedy(model: Model, tokens, count: int) -> list[tuple[int, float, float]]:
     """A greedy continuation: (token, margin over the second best, RMS of the logits) of each step."""
     tokens, steps = list(tokens), []
     for _ in range(count):
-        row = logits(model, tokens)[-1]
+        row = logits(model, tokens, rounded=True)[-1]
         second, first = np.sort(row)[-2:]
         tokens.append(int(row.argmax()))
         steps.append((tokens[-1], float(first - second), float(np.sqrt(np.mean(row * row)))))
