@@ -150,9 +150,17 @@ fn file_of_bitnet_cpp_should_load() {
 	let model = Model::open(&path, Packing::TwoBit).unwrap();
 	assert_eq!((model.config.hidden, model.config.layers), (256, 2));
 	for (name, linear) in model.blocks.iter().flat_map(|block| block.linears()) {
-		let ones: usize = linear.weight.row(0).iter().filter(|weight| **weight == 1).count();
+		let ones: usize = linear
+			.weight
+			.row(0)
+			.iter()
+			.filter(|weight| **weight == 1)
+			.count();
 		let third = linear.weight.cols() / 3;
-		assert!(ones.abs_diff(third) < third / 2, "{name}: {ones} of {third}");
+		assert!(
+			ones.abs_diff(third) < third / 2,
+			"{name}: {ones} of {third}"
+		);
 	}
 }
 
