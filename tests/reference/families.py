@@ -119,7 +119,7 @@ def half(x):
 class Forward:
     """One pass over tokens from position 0 on.
 
-    `rounded` adds what docs/numerics.md rounds and Hugging Face does not: keys and values in binary16, the head's
+    `rounded` adds what docs/numerics.md rounds and Hugging Face does not: embeddings, keys and values in binary16, the head's
     weights and input in eight bits, activations in eight bits where weights have scales in groups of columns.
     """
 
@@ -170,6 +170,8 @@ class Forward:
     def hidden(self, tokens):
         """Normed hidden states (tokens, hidden)."""
         x = dense(self.model.embed)[np.asarray(tokens)]
+        if self.rounded:
+            x = half(x)
         for layer in range(self.config.layers):
             b = f"model.layers.{layer}."
             x = x + self.attention(b + "self_attn.", self.norm(b + "input_layernorm", x))

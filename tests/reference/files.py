@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-F32, F16, Q8_0, Q6_K, BF16, TQ1_0, TQ2_0, I2_S, TL1, TL2, Q2_0, PQ2_0 = 0, 1, 8, 14, 30, 34, 35, 36, 38, 39, 42, 142
+F32, F16, Q8_0, Q6_K, BF16, TQ1_0, TQ2_0, I2_S, TL1, TL2, Q2_0, PTQ1_0 = 0, 1, 8, 14, 30, 34, 35, 36, 38, 39, 42, 143
 U32, I32, FLOAT, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 _FORMS = {U32: "<I", I32: "<i", FLOAT: "<f", BOOL: "<?"}
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import families, files
 from .families import Config, Linear, Model
-from .files import ARRAY, BF16, BOOL, F16, F32, FLOAT, I2_S, I32, PQ2_0, Q2_0, Q6_K, Q8_0, STRING, TQ1_0, TQ2_0, U32
+from .files import ARRAY, BF16, BOOL, F16, F32, FLOAT, I2_S, I32, PTQ1_0, Q2_0, Q6_K, Q8_0, STRING, TQ1_0, TQ2_0, U32
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 LLAMA3["original_max_position_embeddings"] = 32
@@ -125,11 +125,13 @@ def random_linear(rng, shape, group, how) -> tuple[Linear, np.ndarray]:
     # Multiples of 2^-12 whose sum binary32 holds exactly, so that the mean does not depend on the order of adding.
     master = files.bf16(np.rint(rng.standard_normal(shape) * size * 1.25 * 4096) / 4096)
     mean = np.float32(np.abs(master).mean(dtype=np.float64))
-    values = np.clip(np.rint(master / mean), -1, 1).astype(np.int8)
+    # As transformers' WeightQuant and the converters: multiplied by the inverse, and divided by it again.
+    inverse = np.float32(1) / mean
+    values = np.clip(np.rint(master.astype(np.float32) * inverse), -1, 1).astype(np.int8)
     if group:
         scale = files.bf16(size * rng.uniform(0.5, 1.5, (shape[0], shape[1] // group)))
     elif how == "master":
-        scale = mean
+        scale = np.float32(1) / inverse
     elif how == "power":
         scale = np.float32(2.0 ** np.rint(np.log2(size * rng.uniform(0.7, 1.4))))
     elif how == "divisor":
@@ -489,7 +491,7 @@ def make_refused(out: Path) -> dict[Path, str]:
 
     add("tl1", "TL1", model, "bitnet-b1.58", retyped(I2_S, files.TL1))
     add("tl2", "TL2", model, "bitnet-b1.58", retyped(I2_S, files.TL2))
-    add("pq2", "142", replace(bonsai, embed=families.dense(bonsai.embed).astype(np.float32)), "qwen3", retyped(Q2_0, PQ2_0))
+    add("ptq1", "PTQ1_0", replace(bonsai, embed=families.dense(bonsai.embed).astype(np.float32)), "qwen3", retyped(Q2_0, PTQ1_0))
     add("unknown", "mamba", model, "mamba")
     add("qwen35", "qwen35", model, "qwen35")
     return refused

@@ -39,16 +39,20 @@ fn unsupported(key: &str, value: &Value, supported: &'static str) -> ConfigError
 	}
 }
 
-fn linear_class(config: &Value) -> Result<LinearClass, ConfigError> {
+fn linear_class(config: &Value, family: Family) -> Result<LinearClass, ConfigError> {
 	const KEY: &str = "quantization_config";
-	let quantization = config
-		.get(KEY)
-		.filter(|value| !value.is_null())
-		.ok_or_else(|| ConfigError::Unsupported {
-			key: KEY.to_owned(),
-			value: "missing".to_owned(),
-			supported: "models whose weights are ternary (quant_method bitnet)",
-		})?;
+	let quantization = match config.get(KEY).filter(|value| !value.is_null()) {
+		Some(quantization) => quantization,
+		// 1bitLLM's models: master weights, which their own code quantises.
+		None if family == Family::BitNet => return Ok(LinearClass::Online),
+		None => {
+			return Err(ConfigError::Unsupported {
+				key: KEY.to_owned(),
+				value: "missing".to_owned(),
+				supported: "models whose weights are ternary (quant_method bitnet)",
+			});
+		}
+	};
 	let text = |name: &str| quantization.get(name).and_then(Value::as_str);
 	if text("quant_method") != Some("bitnet") {
 		return Err(unsupported(KEY, quantization, "quant_method bitnet"));
@@ -119,6 +123,8 @@ impl HfConfig {
 			.or(class)
 			.ok_or_else(|| missing("model_type"))?;
 		let family = match kind {
+			// 1bitLLM's models call themselves Llama's but for the class.
+			_ if class == Some("BitnetForCausalLM") => Family::BitNet,
 			"bitnet" => Family::BitNet,
 			"llama" => Family::Llama,
 			"qwen3" => Family::Qwen3,
@@ -169,7 +175,7 @@ impl HfConfig {
 		};
 		Ok(Self {
 			model,
-			linear: linear_class(&config)?,
+			linear: linear_class(&config, family)?,
 			tied: config
 				.get("tie_word_embeddings")
 				.and_then(Value::as_bool)
