@@ -88,6 +88,8 @@ HUGGING_FACE = {
 # Files whose weights, rounded to what our engine keeps, are those of the family's other files.
 NOT_THE_SAME_ROOT = {"bitnet.v1", "bitnet.i2s-q6k", "bitnet.i2s-q8", "qwen3.tq1-f16", "qwen3.tq2-q8", "qwen3.tq2-q6k"}
 NOT_THE_SAME_ROOT |= {"llama-rope.tq2-f16", "llama-rope.hf"}
+# Activations are quantised by the blocks of the file: another arithmetic, another model.
+NOT_THE_SAME_ROOT |= {"bonsai.q2-g64", "bonsai-yarn.q2-g64"}
 
 
 @dataclass
