@@ -49,7 +49,7 @@ impl TextArgs {
 /// Prints how likely the model finds a text.
 pub(crate) fn run(args: &TextArgs) -> Result<ExitCode> {
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model, backend.packing())?;
+	let model = Model::open(&args.model, args.machine.load_options(&backend))?;
 	let tokens = args.read(&model)?;
 	let (mut logits, mut logprobs, mut hits) = (Vec::new(), Vec::new(), 0);
 	evaluate(&model, &backend, &tokens, |position, row| {
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &TextArgs) -> Result<ExitCode> {
 /// Prints the embedding of a text.
 pub(crate) fn run_embed(args: &TextArgs) -> Result<ExitCode> {
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model, backend.packing())?;
+	let model = Model::open(&args.model, args.machine.load_options(&backend))?;
 	let tokens = args.read(&model)?;
 	let embedding = embed(&model, &backend, &tokens)?;
 	if args.json {

@@ -27,7 +27,7 @@ use std::{
 
 #[derive(Args)]
 pub(crate) struct GenerateArgs {
-	/// GGUF file.
+	/// GGUF file or Hugging Face folder.
 	#[arg(long)]
 	model: PathBuf,
 	/// Text to continue.
@@ -170,7 +170,7 @@ fn micro(value: f64, name: &str) -> Result<u32> {
 pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 	let (sampling, constraints) = (args.sampling()?, args.constraints()?);
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model, backend.packing())?;
+	let model = Model::open(&args.model, args.machine.load_options(&backend))?;
 	let prompt = model.tokenizer.encode(&args.prompt, true, args.special)?;
 	let request = GenerateRequest {
 		prompt,

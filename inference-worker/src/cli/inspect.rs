@@ -1,19 +1,147 @@
 //! `aria-worker inspect`.
 
+use super::I2sBlock;
 use anyhow::Result;
 use aria_kernels::Packing;
-use aria_worker::{engine::receipt::to_hex, model::Model};
+use aria_worker::{
+	engine::receipt::to_hex,
+	model::{Head, LoadOptions, Model},
+};
+use clap::Args;
 use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+	/// GGUF file or Hugging Face folder.
+	file: PathBuf,
+	/// One JSON object.
+	#[arg(long)]
+	json: bool,
+	/// Weights in a block of I2_S tensors, which files do not say: 64 in those quantised on ARM since November 2025.
+	#[arg(long, value_enum, default_value = "128")]
+	i2s_block: I2sBlock,
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+	format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn packed(model: &Model) -> u64 {
+	let linears = model.blocks.iter().flat_map(|block| block.linears());
+	let linears: usize = linears
+		.map(|(_, linear)| linear.weight.packed_bytes())
+		.sum();
+	let head = match &model.head {
+		Some(Head::Int8(head)) => head.packed_bytes(),
+		Some(Head::Ternary(head)) => head.packed_bytes(),
+		None => 0,
+	};
+	(linears + head) as u64
+}
+
+fn words(model: &Model) {
+	let config = &model.config;
+	let line = |name: &str, text: String| println!("{name:<12}{text}");
+	line("name", model.name.clone());
+	line(
+		"licence",
+		model
+			.licence
+			.clone()
+			.unwrap_or_else(|| "not stated in the file".into()),
+	);
+	line("model root", to_hex(model.id.as_bytes()));
+	line(
+		"family",
+		format!(
+			"{:?}, architecture {}, {:?}",
+			config.family, config.architecture, config.activation
+		),
+	);
+	line(
+		"shape",
+		format!(
+			"{} layers of width {}, feed-forward {}, {} heads of {} on {} key heads",
+			config.layers,
+			config.hidden,
+			config.ffn,
+			config.heads,
+			config.head_dim,
+			config.kv_heads
+		),
+	);
+	line(
+		"context",
+		format!(
+			"{} tokens, rotary base {}",
+			config.context, config.rope_theta
+		),
+	);
+	line(
+		"weights",
+		format!(
+			"{} million, {} in memory",
+			model.parameters() / 1_000_000,
+			size(packed(model))
+		),
+	);
+	let embedding = 2 * (config.vocab * config.hidden) as u64;
+	line(
+		"embedding",
+		format!("{} rows, {} in memory", config.vocab, size(embedding)),
+	);
+	line(
+		"head",
+		match (&model.head, model.tied) {
+			(None, _) => "none: makes embeddings".into(),
+			(Some(_), true) => "made from the embedding".into(),
+			(Some(Head::Int8(_)), false) => "its own, in eight bits".into(),
+			(Some(Head::Ternary(_)), false) => "its own, ternary".into(),
+		},
+	);
+	line(
+		"cache",
+		format!("{} for 1000 tokens", size(1000 * config.cache_bytes())),
+	);
+	let tokenizer = &model.tokenizer;
+	line(
+		"tokenizer",
+		format!(
+			"{}, {} tokens, ends at {:?}",
+			tokenizer.pre(),
+			tokenizer.len(),
+			tokenizer.end_tokens()
+		),
+	);
+	let template = if model.template.source().is_some() {
+		"yes"
+	} else {
+		"no: role lines are used"
+	};
+	line("template", template.into());
+}
 
 /// Shows a model.
-pub(crate) fn run(file: &Path, as_json: bool) -> Result<ExitCode> {
-	let model = Model::open(file, Packing::Dense)?;
+pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
+	let options = LoadOptions {
+		packing: Packing::Dense,
+		i2_block: args.i2s_block.into(),
+	};
+	let model = Model::open(&args.file, options)?;
+	if !args.json {
+		words(&model);
+		return Ok(ExitCode::SUCCESS);
+	}
 	let report = json!({
 		"name": model.name,
 		"licence": model.licence,
 		"model_root": to_hex(model.id.as_bytes()),
 		"canonical_bytes": model.bytes,
+		"packed_bytes": packed(&model),
+		"cache_bytes_per_token": model.config.cache_bytes(),
+		"parameters": model.parameters(),
 		"config": model.config,
 		"tokenizer": {
 			"pre": model.tokenizer.pre(),
@@ -25,10 +153,6 @@ pub(crate) fn run(file: &Path, as_json: bool) -> Result<ExitCode> {
 		"tied_head": model.tied,
 		"operations": model.operations(),
 	});
-	if as_json {
-		println!("{report}");
-	} else {
-		println!("{}", serde_json::to_string_pretty(&report)?);
-	}
+	println!("{report}");
 	Ok(ExitCode::SUCCESS)
 }

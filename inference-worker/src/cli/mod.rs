@@ -1,9 +1,9 @@
 //! The command line.
 
 use anyhow::Result;
-use aria_kernels::{Backend, Isa};
-use aria_worker::service::ServiceArgs;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use aria_kernels::{Backend, I2Block, Isa};
+use aria_worker::{model::LoadOptions, service::ServiceArgs};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
 
 mod bench;
@@ -36,19 +36,16 @@ enum Command {
 	Evaluate(evaluate::TextArgs),
 	/// Print the embedding of a text.
 	Embed(evaluate::TextArgs),
-	/// Show a model file's shape and identity.
-	Inspect {
-		/// GGUF file.
-		file: PathBuf,
-		/// One JSON object.
-		#[arg(long)]
-		json: bool,
-	},
+	/// Show what is inside a model, and its identity.
+	#[command(
+		after_help = "Examples:\n  aria-worker inspect model.gguf\n  aria-worker inspect Falcon-E-1B-Base --json"
+	)]
+	Inspect(inspect::InspectArgs),
 	/// Check a receipt by executing the answer again; exit code 1 and the failed check if it is wrong.
 	Verify {
 		/// Receipt file (JSON).
 		receipt: PathBuf,
-		/// GGUF file.
+		/// GGUF file or Hugging Face folder.
 		#[arg(long)]
 		model: PathBuf,
 		#[command(flatten)]
@@ -84,9 +81,40 @@ pub(crate) struct Machine {
 	/// Instruction set (scalar, avx2, avx512, neon); the best one if not given. The answer does not depend on it.
 	#[arg(long, env = "ARIA_ISA")]
 	isa: Option<String>,
+	/// Weights in a block of I2_S tensors, which files do not say: 64 in those quantised on ARM since November 2025.
+	#[arg(long, value_enum, default_value = "128")]
+	i2s_block: I2sBlock,
+}
+
+/// Weights in a block of I2_S.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum I2sBlock {
+	/// All that Microsoft published.
+	#[value(name = "128")]
+	B128,
+	/// Written on ARM by bitnet.cpp since November 2025.
+	#[value(name = "64")]
+	B64,
+}
+
+impl From<I2sBlock> for I2Block {
+	fn from(block: I2sBlock) -> Self {
+		match block {
+			I2sBlock::B128 => Self::B128,
+			I2sBlock::B64 => Self::B64,
+		}
+	}
 }
 
 impl Machine {
+	/// How a model is loaded for a backend.
+	pub(crate) fn load_options(&self, backend: &Backend) -> LoadOptions {
+		LoadOptions {
+			packing: backend.packing(),
+			i2_block: self.i2s_block.into(),
+		}
+	}
+
 	pub(crate) fn backend(&self) -> Result<Backend> {
 		let isa = match &self.isa {
 			Some(name) => Isa::from_name(name).map_err(|error| anyhow::anyhow!("{error}"))?,
@@ -106,7 +134,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 		Command::Bench(args) => bench::run(&args),
 		Command::Evaluate(args) => evaluate::run(&args),
 		Command::Embed(args) => evaluate::run_embed(&args),
-		Command::Inspect { file, json } => inspect::run(&file, json),
+		Command::Inspect(args) => inspect::run(&args),
 		Command::Verify {
 			receipt,
 			model,

@@ -14,7 +14,7 @@ pub(crate) fn run(receipt: &Path, model: &Path, machine: &Machine) -> Result<Exi
 		.with_context(|| format!("can't read {}", receipt.display()))?;
 	let file = ReceiptFile::from_json(&text)?;
 	let backend = machine.backend()?;
-	let model = Model::open(model, backend.packing())?;
+	let model = Model::open(model, machine.load_options(&backend))?;
 	match verify_receipt(&model, &backend, &file, &|| false) {
 		Ok(()) => {
 			println!("ok: {} tokens re-executed, same bits", file.output.len());

@@ -19,7 +19,7 @@ pub enum Role {
 /// Options of the service. The defaults are those of the command line.
 #[derive(Args, Clone, Debug)]
 pub struct ServiceArgs {
-	/// GGUF file.
+	/// GGUF file or Hugging Face folder.
 	#[arg(long)]
 	pub model: PathBuf,
 	/// Name under which the API shows the model; the file's own name if not given.
