@@ -692,14 +692,16 @@ async fn field_that_is_wrong_should_be_named() {
 		("stream", json!("yes"), "invalid_type"),
 		("stream_options", json!(true), "invalid_type"),
 		("presence_penalty", json!("x"), "invalid_type"),
-		("presence_penalty", json!(0.5), "unsupported_parameter"),
-		("frequency_penalty", json!(-0.5), "unsupported_parameter"),
-		("repeat_penalty", json!(1.1), "unsupported_parameter"),
-		("logit_bias", json!({ "5": 1 }), "unsupported_parameter"),
+		("presence_penalty", json!(2.5), "invalid_value"),
+		("frequency_penalty", json!(-2.5), "invalid_value"),
+		("repeat_penalty", json!(0), "invalid_value"),
+		("logit_bias", json!({ "5": 101 }), "invalid_value"),
+		("logit_bias", json!({ "five": 1 }), "invalid_type"),
+		("logit_bias", json!([5]), "invalid_type"),
 		(
 			"response_format",
-			json!({ "type": "json_object" }),
-			"unsupported_parameter",
+			json!({ "type": "yaml" }),
+			"invalid_value",
 		),
 		(
 			"tools",
@@ -763,6 +765,56 @@ async fn field_that_is_wrong_should_be_named() {
 	assert_eq!(
 		reply.error(400),
 		("invalid_request_error".into(), json!("prompt"), Value::Null)
+	);
+}
+
+#[tokio::test]
+async fn answers_should_obey_bias_penalties_and_schemas() {
+	let server = Server::demo().await;
+	let text = |answer: &Value| answer["choices"][0]["text"].as_str().unwrap().to_owned();
+	let plain = server.complete(json!({ "temperature": 0 })).await.json();
+	let first = server
+		.complete(json!({ "temperature": 0, "max_tokens": 1 }))
+		.await
+		.json();
+	let file = &first["aria"]["receipt_file"];
+	let token = file["output"][0].as_u64().unwrap().to_string();
+	let banned = json!({ "temperature": 0, "logit_bias": { token: -100 } });
+	let biased = server.complete(banned).await.json();
+	assert_ne!(text(&biased), text(&plain));
+	verified(&biased, &DEMO);
+	let penalties = json!({ "temperature": 0, "frequency_penalty": 2, "repetition_penalty": 1.5 });
+	let varied = server.complete(penalties).await.json();
+	assert_ne!(text(&varied), text(&plain));
+	verified(&varied, &DEMO);
+	let schema = json!({
+		"type": "object", "properties": { "animal": { "enum": ["cat", "dog"] } }, "required": ["animal"],
+		"additionalProperties": false,
+	});
+	let format =
+		json!({ "type": "json_schema", "json_schema": { "name": "pet", "schema": schema } });
+	let answer = server
+		.chat(json!({ "response_format": format, "max_completion_tokens": 60 }))
+		.await
+		.json();
+	assert_eq!(answer["choices"][0]["finish_reason"], "stop", "{answer}");
+	let content = answer["choices"][0]["message"]["content"].as_str().unwrap();
+	let pet: Value = serde_json::from_str(content).unwrap();
+	assert!(
+		["cat", "dog"].contains(&pet["animal"].as_str().unwrap()),
+		"{content}"
+	);
+	verified(&answer, &DEMO);
+	let broken =
+		json!({ "type": "json_schema", "json_schema": { "schema": { "type": "nothing" } } });
+	let reply = server.chat(json!({ "response_format": broken })).await;
+	assert_eq!(
+		reply.error(400),
+		(
+			"invalid_request_error".into(),
+			json!("response_format"),
+			Value::Null
+		)
 	);
 }
 

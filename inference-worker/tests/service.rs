@@ -62,6 +62,7 @@ fn opening(tokens: u32) -> Opening {
 		salt: H256::zero(),
 		prompt,
 		output: vec![1],
+		constraints: Default::default(),
 	}
 }
 

@@ -161,9 +161,8 @@ impl From<EngineError> for ApiError {
 				Self::bad_request(message).with_code("context_length_exceeded")
 			}
 			EngineError::UnknownToken { .. } => Self::invalid("prompt", message),
-			EngineError::InvalidParameter(_) | EngineError::NoHead | EngineError::Grammar(_) => {
-				Self::bad_request(message)
-			}
+			EngineError::InvalidParameter(_) | EngineError::NoHead => Self::bad_request(message),
+			EngineError::Grammar(_) => Self::invalid("response_format", message),
 			EngineError::NotFinite => Self::server(message).with_code("not_finite"),
 			EngineError::Stopped => Self::stopped(),
 		}

@@ -58,6 +58,7 @@ fn start(shared: Arc<Shared>, kind: Kind, body: &[u8]) -> Result<Running, ApiErr
 			prompt,
 			max_tokens: options.max_tokens,
 			sampling: options.sampling,
+			constraints: options.constraints,
 			stop: options.stop,
 			logprobs: options.logprobs.is_some(),
 			top_logprobs: options.logprobs.unwrap_or(0),

@@ -2,7 +2,7 @@
 
 use super::{ApiError, shape::Kind};
 use crate::engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS};
-use aria_primitives::receipt::Sampling;
+use aria_primitives::receipt::{Constraints, Grammar, MAX_LOGIT_BIAS, Sampling};
 use serde_json::{Map, Value};
 
 /// Tokens of a text completion when the request does not say, as at OpenAI.
@@ -25,11 +25,7 @@ enum Neutral {
 }
 
 /// Fields that change the answer and are not implemented, with the value that is harmless.
-const UNSUPPORTED: [(&str, Neutral); 35] = [
-	("presence_penalty", Neutral::Number(0.0)),
-	("frequency_penalty", Neutral::Number(0.0)),
-	("repeat_penalty", Neutral::Number(1.0)),
-	("repetition_penalty", Neutral::Number(1.0)),
+const UNSUPPORTED: [(&str, Neutral); 30] = [
 	("length_penalty", Neutral::Number(1.0)),
 	("best_of", Neutral::Number(1.0)),
 	("typical_p", Neutral::Number(1.0)),
@@ -37,7 +33,6 @@ const UNSUPPORTED: [(&str, Neutral); 35] = [
 	("dry_multiplier", Neutral::Number(0.0)),
 	("xtc_probability", Neutral::Number(0.0)),
 	("min_tokens", Neutral::Number(0.0)),
-	("logit_bias", Neutral::Empty),
 	("tools", Neutral::Empty),
 	("functions", Neutral::Empty),
 	("suffix", Neutral::Empty),
@@ -67,6 +62,7 @@ const UNSUPPORTED: [(&str, Neutral); 35] = [
 pub(super) struct Options {
 	pub(super) max_tokens: u32,
 	pub(super) sampling: Sampling,
+	pub(super) constraints: Constraints,
 	pub(super) stop: Vec<String>,
 	/// Whether log probabilities are wanted, and how many alternatives.
 	pub(super) logprobs: Option<u8>,
@@ -124,14 +120,101 @@ impl Fields {
 	}
 
 	fn number(&self, name: &str, default: f64, max: f64) -> Result<f64, ApiError> {
+		self.number_between(name, default, 0.0, max)
+	}
+
+	fn number_between(
+		&self,
+		name: &str,
+		default: f64,
+		min: f64,
+		max: f64,
+	) -> Result<f64, ApiError> {
 		let Some(value) = self.get(name) else {
 			return Ok(default);
 		};
 		let number = value.as_f64().ok_or_else(|| wrong_type(name, "a number"))?;
-		if !(0.0..=max).contains(&number) {
-			return Err(out_of_range(name, &format!("between 0 and {max}")));
+		if !(min..=max).contains(&number) {
+			return Err(out_of_range(name, &format!("between {min} and {max}")));
 		}
 		Ok(number)
+	}
+
+	/// A penalty as OpenAI has them, in millionths.
+	fn penalty(&self, name: &str) -> Result<i32, ApiError> {
+		let value = self.number_between(name, 0.0, -2.0, 2.0)?;
+		Ok((value * 1e6).round() as i32)
+	}
+
+	/// The repetition penalty, by vLLM's name or llama.cpp's.
+	fn repetition_penalty(&self) -> Result<u32, ApiError> {
+		let name = ["repetition_penalty", "repeat_penalty"]
+			.into_iter()
+			.find(|name| self.get(name).is_some());
+		let Some(name) = name else {
+			return Ok(0);
+		};
+		Ok(micro(self.number_between(name, 1.0, 0.01, 100.0)?))
+	}
+
+	/// Biases by token, ascending.
+	fn logit_bias(&self) -> Result<Vec<(u32, i32)>, ApiError> {
+		const NAME: &str = "logit_bias";
+		let map = match self.get(NAME) {
+			None => return Ok(Vec::new()),
+			Some(Value::Object(map)) => map,
+			Some(_) => return Err(wrong_type(NAME, "an object of token ids and numbers")),
+		};
+		if map.len() > MAX_LOGIT_BIAS {
+			return Err(out_of_range(
+				NAME,
+				&format!("at most {MAX_LOGIT_BIAS} tokens"),
+			));
+		}
+		let mut biases = Vec::new();
+		for (token, bias) in map {
+			let token = token
+				.parse()
+				.map_err(|_| wrong_type(NAME, "an object with token ids as keys"))?;
+			let bias = bias
+				.as_f64()
+				.ok_or_else(|| wrong_type(NAME, "an object of numbers"))?;
+			if !(-100.0..=100.0).contains(&bias) {
+				return Err(out_of_range(
+					NAME,
+					"an object of numbers between -100 and 100",
+				));
+			}
+			biases.push((token, (bias * 1e6).round() as i32));
+		}
+		biases.sort_unstable();
+		biases.dedup_by_key(|(token, _)| *token);
+		Ok(biases)
+	}
+
+	/// The form that an answer must have.
+	fn grammar(&self) -> Result<Option<Grammar>, ApiError> {
+		const NAME: &str = "response_format";
+		let Some(format) = self.get(NAME) else {
+			return Ok(None);
+		};
+		match format.get("type").and_then(Value::as_str) {
+			Some("text") => Ok(None),
+			Some("json_object") => Ok(Some(Grammar::JsonObject)),
+			Some("json_schema") => {
+				let schema = format
+					.pointer("/json_schema/schema")
+					.filter(|schema| schema.is_object());
+				let schema = schema.ok_or_else(|| {
+					ApiError::invalid(NAME, "response_format.json_schema.schema must be an object")
+				})?;
+				Ok(Some(Grammar::JsonSchema(schema.to_string())))
+			}
+			_ => Err(out_of_range(
+				NAME,
+				"of type text, json_object or json_schema",
+			)),
+		}
 	}
 
 	/// An integer of at least `min`; values above `u32::MAX` become that.
@@ -170,11 +253,6 @@ impl Fields {
 			if !harmless {
 				return Err(ApiError::unsupported(name));
 			}
-		}
-		if let Some(format) = self.get("response_format")
-			&& format.get("type").and_then(Value::as_str) != Some("text")
-		{
-			return Err(ApiError::unsupported("response_format"));
 		}
 		let texts_only = |list: &Vec<Value>| list.iter().all(|item| item == "text");
 		match self.get("modalities") {
@@ -275,11 +353,19 @@ impl Fields {
 			min_p_micro: micro(self.number("min_p", 0.0, 1.0)?),
 			top_k: self.count("top_k", -1)?.unwrap_or(0),
 			seed: self.seed()?,
+			repetition_penalty_micro: self.repetition_penalty()?,
+			presence_penalty_micro: self.penalty("presence_penalty")?,
+			frequency_penalty_micro: self.penalty("frequency_penalty")?,
 			..Default::default()
+		};
+		let constraints = Constraints {
+			logit_bias: self.logit_bias()?,
+			grammar: self.grammar()?,
 		};
 		Ok(Options {
 			max_tokens: max_completion_tokens.or(max_tokens).unwrap_or(default),
 			sampling,
+			constraints,
 			stop: self.stop()?,
 			logprobs: self.logprobs(kind)?,
 			stream: self.flag("stream")?,
