@@ -94,7 +94,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		seed: args.seed,
 	};
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model, backend.packing())?;
+	let model = Model::open(&aria_worker::hub::resolve(&args.model)?, backend.packing())?;
 	let prompt = model.tokenizer.encode(&args.prompt, true, args.special)?;
 	let request = GenerateRequest {
 		prompt,

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use aria_kernels::{Backend, Isa};
-use aria_worker::service::ServiceArgs;
+use aria_worker::{hub::resolve, service::ServiceArgs};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
 mod generate;
 mod inspect;
+mod model;
 mod serve;
 mod verify;
 
@@ -29,7 +30,7 @@ enum Command {
 	Generate(generate::GenerateArgs),
 	/// Show a model file's shape and identity.
 	Inspect {
-		/// GGUF file.
+		/// GGUF file, or the name of an installed model.
 		file: PathBuf,
 		/// One JSON object.
 		#[arg(long)]
@@ -39,7 +40,7 @@ enum Command {
 	Verify {
 		/// Receipt file (JSON).
 		receipt: PathBuf,
-		/// GGUF file.
+		/// GGUF file, or the name of an installed model.
 		#[arg(long)]
 		model: PathBuf,
 		#[command(flatten)]
@@ -50,6 +51,8 @@ enum Command {
 		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
 	)]
 	Serve(Box<ServiceArgs>),
+	/// Get, list, remove and check models.
+	Model(model::ModelArgs),
 	/// Print a completion script.
 	Completions {
 		/// Which shell.
@@ -84,12 +87,13 @@ impl Machine {
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 	match cli.command {
 		Command::Generate(args) => generate::run(&args),
-		Command::Inspect { file, json } => inspect::run(&file, json),
+		Command::Inspect { file, json } => inspect::run(&resolve(file)?, json),
 		Command::Verify {
 			receipt,
 			model,
 			machine,
-		} => verify::run(&receipt, &model, &machine),
+		} => verify::run(&receipt, &resolve(model)?, &machine),
+		Command::Model(args) => model::run(args),
 		Command::Serve(args) => serve::run(*args),
 		Command::Completions { shell } => {
 			clap_complete::generate(
