@@ -9,7 +9,7 @@ use aria_worker::{
 	api::{ApiState, router},
 	energy::Meter,
 	engine::{
-		Engine, EngineHandle, Event, GenerateRequest,
+		Engine, EngineHandle, Event, GenerateRequest, Options,
 		receipt::{ReceiptFile, parse_hash},
 		recheck::verify_receipt,
 	},
@@ -138,7 +138,12 @@ fn parse(bytes: &[u8]) -> Reply {
 
 impl Server {
 	async fn start(model: &Arc<Model>, queue: usize, api_key: Option<&str>) -> Self {
-		let engine = Engine::spawn(model.clone(), backend(), Meter::default(), queue).unwrap();
+		let options = Options {
+			parallel: 1,
+			queue,
+			..Options::default()
+		};
+		let engine = Engine::spawn(model.clone(), backend(), Meter::default(), options).unwrap();
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
 		let signer = Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap());

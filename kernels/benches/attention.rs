@@ -9,7 +9,8 @@
 mod limits;
 
 use aria_kernels::{
-	AttentionShape, Backend, Isa, Pool, QuantizedActivations, RopePairing, RopeTable,
+	AttentionJob, AttentionShape, Backend, Isa, KV_PAGE_ROWS, Pool, QuantizedActivations,
+	RopePairing, RopeTable,
 };
 use std::{hint::black_box, time::Instant};
 
@@ -31,6 +32,7 @@ fn main() {
 		for context in [128, 1024, 4096] {
 			decode(context, threads);
 		}
+		batch(8, 1024, threads);
 		prefill(512, threads);
 	}
 	elementwise();
@@ -67,6 +69,12 @@ fn values(len: usize) -> Vec<f32> {
 	(0..len).map(|_| next()).collect()
 }
 
+/// A cache in pages.
+fn paged(halves: &[u16]) -> Vec<&[u16]> {
+	let page = KV_PAGE_ROWS * SHAPE.kv_heads * SHAPE.head_dim;
+	halves.chunks(page).collect()
+}
+
 /// One token after `context` others, in as many layers as make the caches larger than the CPU's.
 fn decode(context: usize, threads: usize) {
 	let len = context * SHAPE.kv_heads * SHAPE.head_dim;
@@ -95,6 +103,7 @@ fn decode(context: usize, threads: usize) {
 		let mut halves = vec![0; len];
 		backend.store_halves(&values(len), &mut halves);
 		let cache = vec![(halves.clone(), halves); layers];
+		let cache: Vec<_> = cache.iter().map(|(k, v)| (paged(k), paged(v))).collect();
 		let mut layer = cache.iter().cycle();
 		let seconds = best(ROUNDS * layers, || {
 			if let Some((keys, values)) = layer.next() {
@@ -102,6 +111,39 @@ fn decode(context: usize, threads: usize) {
 			}
 		});
 		report(backend.isa().name(), seconds);
+	}
+}
+
+/// One token of each of some sequences.
+fn batch(sequences: usize, context: usize, threads: usize) {
+	let len = context * SHAPE.kv_heads * SHAPE.head_dim;
+	let layers = CACHE_BYTES.div_ceil(2 * size_of::<u16>() * len * sequences);
+	let q = values(sequences * SHAPE.heads * SHAPE.head_dim);
+	let mut out = vec![0.0; q.len()];
+	for backend in backends(threads) {
+		let mut halves = vec![0; len];
+		backend.store_halves(&values(len), &mut halves);
+		let caches = vec![halves; 2 * sequences * layers];
+		let caches: Vec<_> = caches.iter().map(|cache| paged(cache)).collect();
+		let mut layer = caches.chunks_exact(2 * sequences).cycle();
+		let seconds = best(ROUNDS * layers, || {
+			let Some(caches) = layer.next() else { return };
+			let queries = q.chunks_exact(SHAPE.heads * SHAPE.head_dim);
+			let jobs = queries.zip(caches.as_chunks().0);
+			let jobs = jobs.map(|(q, [keys, values])| AttentionJob {
+				q,
+				keys,
+				values,
+				past: context - 1,
+			});
+			backend.attention_batch(&jobs.collect::<Vec<_>>(), SHAPE, black_box(&mut out));
+		});
+		println!(
+			"attention {sequences} x 1 token, context {context}, {threads} threads, {}: {:.1} µs, {:.1} GB/s",
+			backend.isa(),
+			seconds * 1e6,
+			(4 * len * sequences) as f64 / seconds / 1e9
+		);
 	}
 }
 
@@ -113,8 +155,9 @@ fn prefill(tokens: usize, threads: usize) {
 	for backend in backends(threads) {
 		let mut halves = vec![0; x.len()];
 		backend.store_halves(&x, &mut halves);
+		let cache = paged(&halves);
 		let seconds = best(20, || {
-			backend.attention(&q, &halves, &halves, SHAPE, 0, black_box(&mut out));
+			backend.attention(&q, &cache, &cache, SHAPE, 0, black_box(&mut out));
 		});
 		let products = SHAPE.heads * SHAPE.head_dim * tokens * (tokens + 1);
 		println!(

@@ -18,6 +18,7 @@ use crate::{
 	memory::Memory,
 	scalar::{self, HEAD_LIMIT},
 };
+use rayon::prelude::*;
 use std::{error, fmt};
 
 /// Rows in a block of the first plane.
@@ -93,7 +94,8 @@ impl fmt::Display for HeadError {
 impl error::Error for HeadError {}
 
 impl HeadMatrix {
-	/// Quantises `rows` rows of `cols` values, which `fill` writes, each row once, in order.
+	/// Quantises `rows` rows of `cols` values, which `fill` writes: each row once, on several threads in
+	/// any order.
 	///
 	/// `dither` has one value in 0..=15 for each column, drawn uniformly by a generator that nobody
 	/// else can predict. It has no effect on logits; the first pass's bounds rest on it.
@@ -106,7 +108,7 @@ impl HeadMatrix {
 		rows: usize,
 		cols: usize,
 		dither: &[u8],
-		mut fill: impl FnMut(usize, &mut [f32]),
+		fill: impl Fn(usize, &mut [f32]) + Sync,
 	) -> Result<Self, HeadError> {
 		if rows == 0 || u32::try_from(rows).is_err() || cols == 0 || cols > MAX_COLS {
 			return Err(HeadError::Shape { rows, cols });
@@ -128,38 +130,37 @@ impl HeadMatrix {
 		for (to, from) in head.dither.iter_mut().zip(dither) {
 			*to = *from as i8;
 		}
-		let mut values = vec![0.0; cols];
-		let mut n = vec![0; padded];
-		for row in 0..rows {
-			fill(row, &mut values);
-			head.scales[row] = scalar::quantize_head_row(&values, &mut n[..cols])
-				.ok_or(HeadError::NonFinite { row })?;
-			head.put(row, &n);
-		}
-		Ok(head)
-	}
-
-	fn put(&mut self, row: usize, n: &[i8]) {
-		let offset = |column: usize| {
-			(i32::from(n[column]) + i32::from(HEAD_LIMIT) + i32::from(self.dither[column])) as u8
-		};
-		let per_run = n.len() / BLOCK_COLS;
-		let blocks = &mut self.high.bytes_mut().as_chunks_mut().0[row / BLOCK_ROWS * per_run..];
-		for (i, block) in blocks[..per_run].iter_mut().enumerate() {
-			let block: &mut Block = block;
-			for j in 0..4 {
-				let (low, high) = (offset(BLOCK_COLS * i + j), offset(BLOCK_COLS * i + j + 4));
-				block[row % BLOCK_ROWS * 4 + j] = low >> 4 | high & 0xf0;
-			}
-		}
-		let parts = n.len() / PART_COLS;
-		let parts = &mut self.low.bytes_mut().as_chunks_mut().0[row * parts..][..parts];
-		for (i, part) in parts.iter_mut().enumerate() {
-			let part: &mut Part = part;
-			for (j, byte) in part.iter_mut().enumerate() {
-				let (low, high) = (offset(PART_COLS * i + j), offset(PART_COLS * i + j + 32));
-				*byte = low & 15 | high << 4;
-			}
+		let dither = head.dither.as_slice();
+		let runs = (head.high.bytes_mut()).par_chunks_mut(BLOCK_ROWS * padded / 2);
+		let rests = (head.low.bytes_mut()).par_chunks_mut(BLOCK_ROWS * padded / 2);
+		let scales = head.scales.par_chunks_mut(BLOCK_ROWS);
+		let failed = runs
+			.zip(rests)
+			.zip(scales)
+			.enumerate()
+			.map_init(
+				|| (vec![0.0; cols], vec![0; padded], vec![0; padded]),
+				|(values, n, offsets), (run, ((high, low), scales))| {
+					let low = low.chunks_exact_mut(padded / 2);
+					for (at, (low, scale)) in low.zip(scales).enumerate() {
+						let row = run * BLOCK_ROWS + at;
+						fill(row, values);
+						match scalar::quantize_head_row(values, &mut n[..cols]) {
+							Some(of_row) => *scale = of_row,
+							None => return Some(row),
+						}
+						for (offset, (n, dither)) in offsets.iter_mut().zip(n.iter().zip(dither)) {
+							*offset = n.wrapping_add(HEAD_LIMIT).wrapping_add(*dither) as u8;
+						}
+						put(at, offsets, high, low);
+					}
+					None
+				},
+			)
+			.find_map_first(|row| row);
+		match failed {
+			Some(row) => Err(HeadError::NonFinite { row }),
+			None => Ok(head),
 		}
 	}
 
@@ -231,6 +232,23 @@ impl HeadMatrix {
 	pub(crate) fn offset(&self, q: &[i8], sum: i32) -> i32 {
 		let dither = scalar::ternary_dot(&self.dither, q);
 		sum.wrapping_mul(i32::from(HEAD_LIMIT)).wrapping_add(dither)
+	}
+}
+
+/// Stores row `at` of a run in both planes: `offsets` are its integers plus 120 and the dither.
+fn put(at: usize, offsets: &[u8], high: &mut [u8], low: &mut [u8]) {
+	let blocks: &mut [Block] = high.as_chunks_mut().0;
+	for (block, offsets) in blocks.iter_mut().zip(offsets.as_chunks::<BLOCK_COLS>().0) {
+		for (j, byte) in block[4 * at..][..4].iter_mut().enumerate() {
+			*byte = offsets[j] >> 4 | offsets[j + 4] & 0xf0;
+		}
+	}
+	let parts: &mut [Part] = low.as_chunks_mut().0;
+	for (part, offsets) in parts.iter_mut().zip(offsets.as_chunks::<PART_COLS>().0) {
+		let (first, second) = offsets.split_at(PART_COLS / 2);
+		for (byte, (first, second)) in part.iter_mut().zip(first.iter().zip(second)) {
+			*byte = first & 15 | second << 4;
+		}
 	}
 }
 

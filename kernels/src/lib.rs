@@ -5,9 +5,11 @@
 //! carry the matrix products, and what stays in `f32` uses only `+ - * /` and `sqrt` in a fixed
 //! order. `docs/numerics.md` is the same specification in words.
 //!
-//! - [`TernaryMatrix`]: weights in {-1, 0, 1} in 1.67 or two bits each, with one scale per matrix.
+//! - [`TernaryMatrix`]: weights in {-1, 0, 1} in 1.67 or two bits each, with one scale per matrix,
+//!   or one for each block of columns of a row.
 //! - [`HeadMatrix`]: the head in eight bits, and exact best tokens from four of them.
-//! - [`QuantizedActivations`]: one signed byte per activation, with one scale per token.
+//! - [`QuantizedActivations`]: one signed byte per activation, with one scale per token
+//!   or block.
 //! - [`Backend`]: an instruction set chosen once, a thread pool, and the operations of a transformer
 //!   layer. The result does not depend on the instruction set, on the number of
 //!   threads, nor on how tokens are grouped into batches.
@@ -69,7 +71,7 @@ pub use rope::{RopePairing, RopeTable};
 pub use scalar::AttentionShape;
 
 #[cfg(feature = "std")]
-pub use backend::Backend;
+pub use backend::{AttentionJob, Backend, KV_PAGE_ROWS};
 #[cfg(feature = "std")]
 pub use head::{Candidate, HeadError, HeadMatrix};
 #[cfg(feature = "std")]
@@ -79,4 +81,6 @@ pub use pool::Pool;
 #[cfg(feature = "std")]
 pub use quant::{NonFinite, QuantizedActivations};
 #[cfg(feature = "std")]
-pub use ternary::{PackError, Packing, Q2Block, TernaryMatrix};
+pub use ternary::{
+	I2Block, Observer, PackError, PackOptions, Packing, Q2Block, RowOrder, TernaryMatrix,
+};

@@ -3,10 +3,9 @@
 use crate::{
 	head, math,
 	ternary::{
-		PANEL_ROWS,
 		codes::Step,
 		dense::{self, Group, Table},
-		two_bit::{self, BLOCK_ROWS},
+		two_bit::BLOCK_ROWS,
 	},
 };
 
@@ -18,14 +17,66 @@ macro_rules! shared_kernels {
 		use $crate::{
 			RopePairing, RopeTable, scalar,
 			ternary::{
-				Panel,
+				PANEL_ROWS, Panel,
 				codes::{self, Codes},
+				two_bit,
 			},
 		};
 
 		$(#[$attribute])*
 		pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Codes) -> usize {
 			codes::unpack(panel, cols, block, codes)
+		}
+
+		$(#[$attribute])*
+		pub(crate) fn unpack_two_bit(
+			blocks: &[two_bit::Block],
+			per_run: usize,
+			columns: core::ops::Range<usize>,
+			codes: &mut Codes,
+		) -> usize {
+			codes::unpack_two_bit(blocks, per_run, columns, codes)
+		}
+
+		/// Adds the outputs of blocks of columns to those of sixteen rows, for one token.
+		///
+		/// `run` has the rows' weights, `q` the token's values; for each block of columns, `sums` and
+		/// `inv` have their sum and factor, `scales` the rows' scales.
+		$(#[$attribute])*
+		pub(crate) fn two_bit_blocks_dots(
+			run: &[two_bit::Block],
+			q: &[i8],
+			sums: &[i32],
+			inv: &[f32],
+			scales: &[[u16; two_bit::BLOCK_ROWS]],
+			out: &mut [f32; two_bit::BLOCK_ROWS],
+		) {
+			let each = run.len() / sums.len();
+			let run = run.chunks_exact(each).zip(q.chunks_exact(each * two_bit::BLOCK_COLS));
+			for ((run, q), ((sum, a), scales)) in run.zip(sums.iter().zip(inv).zip(scales)) {
+				let dots = two_bit_dots(run, q, *sum);
+				let mut wide = [0.0; two_bit::BLOCK_ROWS];
+				widen_f16(scales, &mut wide);
+				for row in 0..two_bit::BLOCK_ROWS {
+					out[row] += scalar::rescale(dots[row], *a, wide[row]);
+				}
+			}
+		}
+
+		/// Adds the output of a block of columns to those of a panel's rows, for one token: `sums` are
+		/// products of codes, `sum` is the sum of the token's values, `a` their factor.
+		$(#[$attribute])*
+		pub(crate) fn add_block(
+			sums: &[i32; PANEL_ROWS],
+			sum: i32,
+			a: f32,
+			scales: &[f32; PANEL_ROWS],
+			out: &mut [f32; PANEL_ROWS],
+		) {
+			for row in 0..PANEL_ROWS {
+				// Codes are weights plus one: Σ (c - 1) q = Σ c q - Σ q.
+				out[row] += scalar::rescale(sums[row] - sum, a, scales[row]);
+			}
 		}
 
 		$(#[$attribute])*

@@ -1,4 +1,4 @@
-//! Activations as signed bytes with one scale per token.
+//! Activations as signed bytes with one scale per token, or one for each block of columns.
 
 use crate::ternary::dense::Table;
 use std::fmt;
@@ -14,6 +14,8 @@ pub(crate) const PADDING: usize = 192;
 pub struct QuantizedActivations {
 	pub(crate) tokens: usize,
 	pub(crate) cols: usize,
+	/// Columns that share a factor: all, or a block.
+	pub(crate) block: usize,
 	/// Distance between tokens in `q`: `cols` padded.
 	pub(crate) stride: usize,
 	pub(crate) q: Vec<i8>,
@@ -69,18 +71,36 @@ impl QuantizedActivations {
 		&self.q[token * self.stride..][..self.stride]
 	}
 
-	/// Per token the factor `a = 127 / max(max |x|, 1e-5)` by which activations were multiplied.
+	/// Columns that share a factor: all of a token, or a block of them.
+	pub fn block(&self) -> usize {
+		self.block
+	}
+
+	/// Blocks in a token.
+	pub(crate) fn blocks(&self) -> usize {
+		self.cols / self.block.max(1)
+	}
+
+	/// Factors and sums of a token's blocks.
+	pub(crate) fn of_blocks(&self, token: usize) -> (&[f32], &[i32]) {
+		let blocks = self.blocks();
+		let start = token * blocks;
+		(&self.inv[start..][..blocks], &self.sums[start..][..blocks])
+	}
+
+	/// Per token, and for each of its blocks, the factor `a = 127 / max(max |x|, 1e-5)` by which
+	/// activations were multiplied.
 	pub fn inv(&self) -> &[f32] {
 		&self.inv
 	}
 
-	/// Per token the sum of its quantised values.
+	/// Per token, and for each of its blocks, the sum of its quantised values.
 	pub fn sums(&self) -> &[i32] {
 		&self.sums
 	}
 
-	/// Sizes the buffers for `tokens` rows of `cols`; all but the padding is then overwritten.
-	pub(crate) fn resize(&mut self, tokens: usize, cols: usize) {
+	/// Sizes the buffers for `tokens` rows of `cols` in blocks; all but the padding is then overwritten.
+	pub(crate) fn resize(&mut self, tokens: usize, cols: usize, block: usize) {
 		let stride = cols.next_multiple_of(PADDING);
 		if self.cols != cols {
 			// What was padding may be written now, and the other way round.
@@ -88,13 +108,14 @@ impl QuantizedActivations {
 		}
 		(self.tokens, self.cols, self.stride) = (tokens, cols, stride);
 		self.q.resize(tokens * stride, 0);
-		self.inv.resize(tokens, 0.0);
-		self.sums.resize(tokens, 0);
+		self.block = block;
+		self.inv.resize(tokens * self.blocks(), 0.0);
+		self.sums.resize(tokens * self.blocks(), 0);
 		self.tables.clear();
 	}
 
 	/// Leaves no tokens, as after a failure.
 	pub(crate) fn clear(&mut self) {
-		self.resize(0, 0);
+		self.resize(0, 0, 0);
 	}
 }

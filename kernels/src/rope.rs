@@ -47,15 +47,16 @@ impl RopeTable {
 		let frequencies: Vec<f64> = (0..rotary_dim / 2)
 			.map(|d| exp_f64(-((2 * d) as f64 / rotary_dim as f64) * ln_theta))
 			.collect();
-		Self::from_inverse_frequencies(&frequencies, max_positions)
+		Self::from_inverse_frequencies(&frequencies, 1.0, max_positions)
 	}
 
-	/// A table from given inverse frequencies, one per pair, for models that scale them.
+	/// A table from given inverse frequencies, one per pair, for models that scale them; `scale` is a
+	/// factor of every cosine and sine, which YaRN calls the attention factor.
 	///
 	/// # Panics
 	///
 	/// If a frequency is not within 0..=1, or `max_positions` is above [`MAX_POSITIONS`].
-	pub fn from_inverse_frequencies(frequencies: &[f64], max_positions: usize) -> Self {
+	pub fn from_inverse_frequencies(frequencies: &[f64], scale: f64, max_positions: usize) -> Self {
 		assert!(
 			max_positions <= MAX_POSITIONS,
 			"{max_positions} positions are too many"
@@ -68,7 +69,7 @@ impl RopeTable {
 					"inverse frequency {frequency}"
 				);
 				let (sin, cos) = sin_cos(position as f64 * frequency);
-				table.push((cos as f32, sin as f32));
+				table.push(((scale * cos) as f32, (scale * sin) as f32));
 			}
 		}
 		Self {

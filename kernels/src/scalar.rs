@@ -104,6 +104,21 @@ pub fn rescale(dot: i32, a: f32, scale: f32) -> f32 {
 	(dot as f32 / a) * scale
 }
 
+/// One output of a linear layer whose weights have a scale for each block of columns: from 0.0, adds
+/// [`rescale`] of each block's dot product, in ascending order.
+///
+/// `a` and `scales` have one element for each block; the values of each block were quantised by
+/// [`quantize_row`].
+pub fn block_dot(weights: &[i8], q: &[i8], a: &[f32], scales: &[f32]) -> f32 {
+	let block = weights.len() / scales.len();
+	let mut y = 0.0;
+	let blocks = weights.chunks_exact(block).zip(q.chunks_exact(block));
+	for ((weights, q), (a, scale)) in blocks.zip(a.iter().zip(scales)) {
+		y += rescale(ternary_dot(weights, q), *a, *scale);
+	}
+	y
+}
+
 /// Quantises one token: `a = 127 / max(max |x|, 1e-5)` and `q = round(x a)`, ties to even,
 /// limited to -127..=127. Returns `a` and Σ q, or `None` when an element is not finite.
 #[inline(always)]

@@ -3,9 +3,12 @@
 
 mod common;
 
-use aria_kernels::{AttentionShape, RopePairing, RopeTable, math, scalar};
+use aria_kernels::{
+	AttentionJob, AttentionShape, Backend, Isa, KV_PAGE_ROWS, RopePairing, RopeTable, math, scalar,
+};
 use common::{Random, backends, bits, check_in_place};
 use proptest::prelude::*;
+use std::ops::Range;
 
 /// Queries and a cache, and what attention over them is to be.
 struct Case {
@@ -52,20 +55,78 @@ impl Case {
 	}
 
 	fn check(&self) {
-		let expected = bits(&self.expected());
-		let mut out = vec![0.0; self.q.len()];
-		for backend in backends() {
-			out.fill(f32::NAN);
-			backend.attention(
-				&self.q,
-				&self.keys,
-				&self.values,
-				self.shape,
-				self.past,
-				&mut out,
-			);
-			assert_eq!(bits(&out), expected, "{backend:?}");
+		check_batch(self.shape, &[self]);
+	}
+
+	fn paged(&self) -> [Paged; 2] {
+		let row = self.shape.kv_heads * self.shape.head_dim;
+		let seed = self.past + self.q.len();
+		[(&self.keys, 1), (&self.values, 2)]
+			.map(|(cache, salt)| Paged::new(cache, row, &mut Random((4 * seed + salt) as u64)))
+	}
+}
+
+/// Pages somewhere in one piece of memory, whose other elements are NaN.
+struct Paged {
+	memory: Vec<u16>,
+	pages: Vec<Range<usize>>,
+}
+
+impl Paged {
+	fn new(cache: &[u16], row: usize, random: &mut Random) -> Self {
+		let full = KV_PAGE_ROWS * row;
+		let mut starts: Vec<usize> = (0..cache.len().div_ceil(full)).collect();
+		for i in (1..starts.len()).rev() {
+			starts.swap(i, random.next() as usize % (i + 1));
 		}
+		// A gap of any length before each page.
+		let each = full + random.next() as usize % 70;
+		let mut paged = Self {
+			memory: vec![0x7e00; starts.len() * each],
+			pages: Vec::new(),
+		};
+		for (start, rows) in starts.iter().zip(cache.chunks(full)) {
+			let end = (start + 1) * each;
+			paged.memory[end - full..][..rows.len()].copy_from_slice(rows);
+			// The last page may end with its last row, or be longer.
+			let spare = random.next() as usize % (full - rows.len() + 1);
+			paged.pages.push(end - full..end - spare);
+		}
+		paged
+	}
+
+	fn pages(&self) -> Vec<&[u16]> {
+		let pages = self.pages.iter();
+		pages.map(|page| &self.memory[page.clone()]).collect()
+	}
+}
+
+/// Compares cases of one shape, computed at once, with the specification.
+fn check_batch(shape: AttentionShape, cases: &[&Case]) {
+	let expected: Vec<f32> = cases.iter().flat_map(|case| case.expected()).collect();
+	let paged: Vec<[Paged; 2]> = cases.iter().map(|case| case.paged()).collect();
+	let pages: Vec<[Vec<&[u16]>; 2]> = paged
+		.iter()
+		.map(|paged| paged.each_ref().map(Paged::pages))
+		.collect();
+	let jobs = cases.iter().zip(&pages).map(|(case, [keys, values])| {
+		let (q, past) = (case.q.as_slice(), case.past);
+		AttentionJob {
+			q,
+			keys,
+			values,
+			past,
+		}
+	});
+	let jobs: Vec<AttentionJob<'_>> = jobs.collect();
+	let mut out = vec![0.0; expected.len()];
+	for backend in backends() {
+		out.fill(f32::NAN);
+		match jobs.as_slice() {
+			[job] => backend.attention(job.q, job.keys, job.values, shape, job.past, &mut out),
+			jobs => backend.attention_batch(jobs, shape, &mut out),
+		}
+		assert_eq!(bits(&out), bits(&expected), "{backend:?}");
 	}
 }
 
@@ -125,6 +186,20 @@ proptest! {
 	}
 
 	#[test]
+	fn batch_equals_scalar(
+		group in 1_usize..=8, kv_heads in 1_usize..4, head_dim in 1_usize..70,
+		sequences in prop::collection::vec((0_usize..300, 1_usize..=3), 0..12), seed: u64,
+	) {
+		let shape = AttentionShape { heads: group * kv_heads, kv_heads, head_dim };
+		let random = &mut Random(seed);
+		let cases: Vec<Case> = sequences
+			.into_iter()
+			.map(|(past, tokens)| Case::random(shape, past, tokens, random))
+			.collect();
+		check_batch(shape, &cases.iter().collect::<Vec<_>>());
+	}
+
+	#[test]
 	fn store_halves_equals_scalar(len in 0_usize..70_000, seed: u64) {
 		let random = &mut Random(seed);
 		let x: Vec<f32> = (0..len).map(|_| any_float(random)).collect();
@@ -161,6 +236,32 @@ fn large_shapes_equal_scalar_on_all_threads() {
 	Case::random(shape(20, 5, 128), 700, 1, random).check();
 	Case::random(shape(4, 1, 64), 300, 1, random).check();
 	Case::random(shape(40, 1, 20), 130, 3, random).check();
+	let shape = shape(20, 5, 128);
+	let each = [(0, 1), (700, 1), (63, 1), (64, 1), (130, 40), (20, 1)];
+	let cases = each.map(|(past, tokens)| Case::random(shape, past, tokens, random));
+	check_batch(shape, &cases.each_ref());
+}
+
+#[test]
+fn cache_without_the_needed_rows_is_refused() {
+	let shape = AttentionShape {
+		heads: 2,
+		kv_heads: 1,
+		head_dim: 4,
+	};
+	let (full, rest) = ([0; KV_PAGE_ROWS * 4], [0; 2 * 4]);
+	let attend = |keys: &[&[u16]], values: &[&[u16]]| {
+		std::panic::catch_unwind(|| {
+			let backend = Backend::new(Isa::Scalar, 1);
+			backend.attention(&[0.0; 8], keys, values, shape, 65, &mut [0.0; 8]);
+		})
+		.is_ok()
+	};
+	assert!(attend(&[&full, &rest], &[&full, &rest]));
+	assert!(attend(&[&full, &full, &rest], &[&full, &rest]));
+	assert!(!attend(&[&full, &rest[1..]], &[&full, &rest]));
+	assert!(!attend(&[&full, &rest], &[&full[1..], &rest]));
+	assert!(!attend(&[&full], &[&full, &rest]));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The layouts of files, and input that is refused.
 
 use aria_kernels::{
-	PackError,
+	I2Block, PackError, PackOptions,
 	Packing::{Dense, TwoBit},
 	Q2Block::{B64, B128},
-	TernaryMatrix,
+	RowOrder, TernaryMatrix,
+	math::f32_to_f16,
 };
 
 /// I2_S bytes of `values`, written from the format's description and not from our reader.
@@ -251,16 +252,7 @@ fn blocks_without_scale_are_zeros() {
 }
 
 #[test]
-fn rejects_blocks_with_different_scales() {
-	let mut bytes = tq2_0(&trits(512), SCALES[0]);
-	bytes[66 + 64..].copy_from_slice(&SCALES[1]);
-	assert_eq!(
-		TernaryMatrix::from_tq2_0(&bytes, 1, 512, Dense).unwrap_err(),
-		PackError::Scales {
-			first: 0.75,
-			other: 1.5
-		}
-	);
+fn rejects_block_scales_that_are_no_factors() {
 	for scale in [[0x00, 0xbc], [0x00, 0x7c], [0x01, 0x7e]] {
 		let bytes = tq2_0(&trits(256), scale);
 		let error = TernaryMatrix::from_tq2_0(&bytes, 1, 256, Dense).unwrap_err();
@@ -295,4 +287,175 @@ fn rejects_block_formats_of_another_shape() {
 			found: 53
 		}
 	);
+}
+
+#[test]
+fn i2_s_of_arm_has_blocks_of_64() {
+	for (rows, cols) in [(4, 96), (20, 160), (2, 32), (33, 128)] {
+		let values = trits(rows * cols);
+		let mut bytes = Vec::new();
+		for block in values.chunks_exact(64) {
+			for p in 0..16 {
+				let code = |i: usize| (block[i] + 1) as u8;
+				bytes.push(code(p) << 6 | code(p + 16) << 4 | code(p + 32) << 2 | code(p + 48));
+			}
+		}
+		bytes.extend_from_slice(&0.5_f32.to_le_bytes());
+		bytes.extend_from_slice(&[0; 28]);
+		let w = TernaryMatrix::from_i2_s_blocks(&bytes, rows, cols, I2Block::B64, Dense);
+		let w = w.expect("valid");
+		assert_eq!(w.scale(), 0.5);
+		check_rows(&w, &values);
+		bytes[0] |= 0b1100_0000;
+		assert_eq!(
+			TernaryMatrix::from_i2_s_blocks(&bytes, rows, cols, I2Block::B64, TwoBit).unwrap_err(),
+			PackError::Value { row: 0, col: 0 }
+		);
+	}
+}
+
+#[test]
+fn blocks_with_different_scales_keep_them() {
+	let (rows, cols) = (70, 512);
+	let values = trits(rows * cols);
+	// The scale of block i of all is i halves, so that some are 0.
+	let half = |i: usize| f32_to_f16((i % 9) as f32 / 2.0).to_le_bytes();
+	let scaled = |block: usize, bytes: usize, at: usize, mut tensor: Vec<u8>| {
+		assert_eq!(tensor.len(), values.len() / block * bytes);
+		for (i, block) in tensor.chunks_exact_mut(bytes).enumerate() {
+			block[at..at + 2].copy_from_slice(&half(i));
+		}
+		tensor
+	};
+	let none = [0; 2];
+	let order = RowOrder::FromPairs { head_dim: 14 };
+	for order in [RowOrder::AsStored, order] {
+		let options = PackOptions {
+			observer: None,
+			packing: Dense,
+			order,
+		};
+		let all = [
+			TernaryMatrix::from_tq2_0(
+				&scaled(256, 66, 64, tq2_0(&values, none)),
+				rows,
+				cols,
+				options,
+			),
+			TernaryMatrix::from_tq1_0(
+				&scaled(256, 54, 52, tq1_0(&values, none)),
+				rows,
+				cols,
+				options,
+			),
+			TernaryMatrix::from_q2_0(
+				&scaled(64, 18, 0, q2_0(&values, 64, none)),
+				rows,
+				cols,
+				B64,
+				options,
+			),
+			TernaryMatrix::from_q2_0(
+				&scaled(128, 34, 0, q2_0(&values, 128, none)),
+				rows,
+				cols,
+				B128,
+				options,
+			),
+		];
+		for (w, block) in all.into_iter().zip([256, 256, 64, 128]) {
+			let w = w.expect("valid");
+			assert_eq!(
+				(w.block(), w.packing(), w.scale()),
+				(Some(block), TwoBit, 1.0)
+			);
+			for row in 0..rows {
+				let stored = match order {
+					RowOrder::AsStored => row,
+					RowOrder::FromPairs { .. } => source_of_pairs(row, 14),
+				};
+				let expected = values[stored * cols..][..cols].chunks_exact(block);
+				for (i, (found, expected)) in
+					w.row(row).chunks_exact(block).zip(expected).enumerate()
+				{
+					let number = stored * (cols / block) + i;
+					assert_eq!(w.block_scale(row, i), (number % 9) as f32 / 2.0);
+					if number % 9 == 0 {
+						assert_eq!(found, vec![0; block]);
+					} else {
+						assert_eq!(found, expected);
+					}
+				}
+			}
+		}
+	}
+}
+
+/// Row of a file of llama.cpp in which row `row` of a checkpoint stands: its converter reshapes
+/// rows to (heads, 2, head_dim / 2) and swaps the last two.
+fn source_of_pairs(row: usize, head_dim: usize) -> usize {
+	let (head, rest) = (row / head_dim, row % head_dim);
+	let (j, d) = (rest / (head_dim / 2), rest % (head_dim / 2));
+	head * head_dim + 2 * d + j
+}
+
+#[test]
+fn permuted_heads_are_put_in_order() {
+	let (rows, cols) = (6 * 24, 32);
+	let values = trits(rows * cols);
+	for packing in [TwoBit, Dense] {
+		let options = PackOptions {
+			observer: None,
+			packing,
+			order: RowOrder::FromPairs { head_dim: 24 },
+		};
+		let w = TernaryMatrix::from_ternary(&values, rows, cols, 1.0, options).expect("valid");
+		for row in 0..rows {
+			let stored = source_of_pairs(row, 24);
+			assert_eq!(w.row(row), values[stored * cols..][..cols], "row {row}");
+		}
+	}
+	for head_dim in [0, 5, 10, 48 * 5] {
+		let options = PackOptions {
+			observer: None,
+			packing: Dense,
+			order: RowOrder::FromPairs { head_dim },
+		};
+		assert_eq!(
+			TernaryMatrix::from_ternary(&values, rows, cols, 1.0, options).unwrap_err(),
+			PackError::Shape { rows, cols }
+		);
+	}
+}
+
+#[test]
+fn first_bad_code_is_named() {
+	for packing in [TwoBit, Dense] {
+		let error = TernaryMatrix::from_codes(1000, 64, 1.0, packing, |row, codes| {
+			codes.fill(if row % 300 == 299 { 3 } else { 2 });
+		});
+		assert_eq!(error.unwrap_err(), PackError::Value { row: 299, col: 0 });
+	}
+}
+
+#[test]
+fn rejects_blocks_that_do_not_fit() {
+	let pack = |block: usize, scales: Vec<u16>| {
+		TernaryMatrix::from_block_codes(2, 128, block, scales, TwoBit, |_, codes| codes.fill(0))
+	};
+	let shape = PackError::Shape { rows: 2, cols: 128 };
+	for block in [0, 16, 48, 96, 256] {
+		assert_eq!(pack(block, vec![0x3c00; 8]).unwrap_err(), shape);
+	}
+	assert_eq!(
+		pack(64, vec![0x3c00; 3]).unwrap_err(),
+		PackError::Length {
+			expected: 4,
+			found: 3
+		}
+	);
+	assert_eq!(pack(64, vec![0x3c00; 4]).expect("valid").block(), None);
+	let w = pack(64, vec![0x3c00, 0x3c00, 0, 0x3c00]).expect("valid");
+	assert_eq!((w.block(), w.scale()), (None, 1.0));
+	assert_eq!(w.row(1)[..65], [[0; 64].as_slice(), &[-1]].concat());
 }

@@ -161,7 +161,9 @@ impl From<EngineError> for ApiError {
 				Self::bad_request(message).with_code("context_length_exceeded")
 			}
 			EngineError::UnknownToken { .. } => Self::invalid("prompt", message),
-			EngineError::InvalidParameter(_) => Self::bad_request(message),
+			EngineError::InvalidParameter(_) | EngineError::NoHead | EngineError::Grammar(_) => {
+				Self::bad_request(message)
+			}
 			EngineError::NotFinite => Self::server(message).with_code("not_finite"),
 			EngineError::Stopped => Self::stopped(),
 		}

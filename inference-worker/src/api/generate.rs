@@ -59,7 +59,9 @@ fn start(shared: Arc<Shared>, kind: Kind, body: &[u8]) -> Result<Running, ApiErr
 			max_tokens: options.max_tokens,
 			sampling: options.sampling,
 			stop: options.stop,
+			logprobs: options.logprobs.is_some(),
 			top_logprobs: options.logprobs.unwrap_or(0),
+			..Default::default()
 		})
 		.map_err(|error| {
 			let mut error = ApiError::from(error);
@@ -130,6 +132,7 @@ async fn whole(mut running: Running) -> Result<Value, ApiError> {
 				return Ok(running.answer.whole(finished, logprobs));
 			}
 			Some(Event::Error(error)) => return Err(error.into()),
+			Some(Event::Checked(_)) => {}
 			None => return Err(ApiError::stopped()),
 		}
 	}
@@ -159,6 +162,7 @@ fn stream(mut running: Running) -> impl Stream<Item = Result<sse::Event, Infalli
 				}
 				Some(Event::Done(generation)) => break running.answer.finish(*generation).await,
 				Some(Event::Error(error)) => break Err(error.into()),
+				Some(Event::Checked(_)) => {}
 				None => break Err(ApiError::stopped()),
 			}
 		};

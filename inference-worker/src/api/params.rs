@@ -275,6 +275,7 @@ impl Fields {
 			min_p_micro: micro(self.number("min_p", 0.0, 1.0)?),
 			top_k: self.count("top_k", -1)?.unwrap_or(0),
 			seed: self.seed()?,
+			..Default::default()
 		};
 		Ok(Options {
 			max_tokens: max_completion_tokens.or(max_tokens).unwrap_or(default),

@@ -3,7 +3,10 @@
 use super::Machine;
 use anyhow::{Context, Result};
 use aria_kernels::Backend;
-use aria_primitives::{H256, receipt::Sampling};
+use aria_primitives::{
+	H256,
+	receipt::{Constraints, Grammar, Sampling},
+};
 use aria_worker::{
 	energy::{Meter, POWERCAP},
 	engine::{
@@ -45,6 +48,30 @@ pub(crate) struct GenerateArgs {
 	/// Keep this many of the likeliest tokens; 0 keeps all.
 	#[arg(long, default_value_t = 0)]
 	top_k: u32,
+	/// Keep tokens of at least this share of the likeliest one's probability.
+	#[arg(long, default_value_t = 0.0)]
+	min_p: f64,
+	/// Make tokens of the prompt and the answer less likely; 1 is off.
+	#[arg(long, default_value_t = 1.0)]
+	repetition_penalty: f64,
+	/// Taken from the logits of tokens in the answer.
+	#[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+	presence_penalty: f64,
+	/// Taken from the logits of tokens in the answer for each time they occur.
+	#[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+	frequency_penalty: f64,
+	/// Added to a token's logit, as TOKEN=BIAS; may be given several times.
+	#[arg(long, value_parser = bias, allow_hyphen_values = true)]
+	logit_bias: Vec<(u32, i32)>,
+	/// File of the JSON schema that the answer must match.
+	#[arg(long, group = "form")]
+	json_schema: Option<PathBuf>,
+	/// Regular expression that the answer must match as a whole.
+	#[arg(long, group = "form")]
+	regex: Option<String>,
+	/// File of the grammar, in Lark's notation, that the answer must match.
+	#[arg(long, group = "form")]
+	grammar: Option<PathBuf>,
 	/// End before this text; may be given several times.
 	#[arg(long)]
 	stop: Vec<String>,
@@ -76,6 +103,61 @@ pub(crate) struct GenerateArgs {
 	machine: Machine,
 }
 
+fn bias(text: &str) -> Result<(u32, i32), String> {
+	let parse = |(token, bias): (&str, &str)| {
+		let (token, bias) = (token.parse().ok()?, bias.parse::<f64>().ok()?);
+		let limits = -100.0..=100.0;
+		limits
+			.contains(&bias)
+			.then(|| (token, (bias * 1e6).round() as i32))
+	};
+	let parts = text.split_once('=').and_then(parse);
+	parts.ok_or_else(|| "expected TOKEN=BIAS with a bias between -100 and 100".to_owned())
+}
+
+fn signed_micro(value: f64, name: &str) -> Result<i32> {
+	anyhow::ensure!(
+		(-100.0..=100.0).contains(&value),
+		"--{name} must be between -100 and 100"
+	);
+	Ok((value * 1e6).round() as i32)
+}
+
+impl GenerateArgs {
+	fn sampling(&self) -> Result<Sampling> {
+		Ok(Sampling {
+			temperature_micro: micro(self.temperature, "temperature")?,
+			top_p_micro: micro(self.top_p, "top-p")?,
+			min_p_micro: micro(self.min_p, "min-p")?,
+			top_k: self.top_k,
+			seed: self.seed,
+			repetition_penalty_micro: micro(self.repetition_penalty, "repetition-penalty")?,
+			presence_penalty_micro: signed_micro(self.presence_penalty, "presence-penalty")?,
+			frequency_penalty_micro: signed_micro(self.frequency_penalty, "frequency-penalty")?,
+			..Default::default()
+		})
+	}
+
+	fn constraints(&self) -> Result<Constraints> {
+		let read = |path: &Path| {
+			std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
+		};
+		let grammar = if let Some(path) = &self.json_schema {
+			Some(Grammar::JsonSchema(read(path)?))
+		} else if let Some(path) = &self.grammar {
+			Some(Grammar::Lark(read(path)?))
+		} else {
+			self.regex.clone().map(Grammar::Regex)
+		};
+		let mut logit_bias = self.logit_bias.clone();
+		logit_bias.sort_unstable();
+		Ok(Constraints {
+			logit_bias,
+			grammar,
+		})
+	}
+}
+
 fn micro(value: f64, name: &str) -> Result<u32> {
 	anyhow::ensure!(
 		value.is_finite() && (0.0..=100.0).contains(&value),
@@ -86,13 +168,7 @@ fn micro(value: f64, name: &str) -> Result<u32> {
 
 /// Continues a text.
 pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
-	let sampling = Sampling {
-		temperature_micro: micro(args.temperature, "temperature")?,
-		top_p_micro: micro(args.top_p, "top-p")?,
-		min_p_micro: 0,
-		top_k: args.top_k,
-		seed: args.seed,
-	};
+	let (sampling, constraints) = (args.sampling()?, args.constraints()?);
 	let backend = args.machine.backend()?;
 	let model = Model::open(&aria_worker::hub::resolve(&args.model)?, backend.packing())?;
 	let prompt = model.tokenizer.encode(&args.prompt, true, args.special)?;
@@ -100,8 +176,10 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		prompt,
 		max_tokens: args.max_tokens,
 		sampling,
+		constraints,
 		stop: args.stop.clone(),
-		top_logprobs: 0,
+		logprobs: args.json,
+		..Default::default()
 	};
 	let meter = Meter::new(Path::new(POWERCAP), args.watts);
 	let mut out = std::io::stdout();

@@ -6,10 +6,13 @@ use aria_worker::{hub::resolve, service::ServiceArgs};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
+mod bench;
+mod evaluate;
 mod generate;
 mod inspect;
 mod model;
 mod serve;
+mod tokenize;
 mod verify;
 
 /// ARIA's inference worker.
@@ -28,6 +31,12 @@ pub(crate) struct Cli {
 enum Command {
 	/// Continue a text.
 	Generate(generate::GenerateArgs),
+	/// Measure how fast a model runs here.
+	Bench(bench::BenchArgs),
+	/// Show how likely a model finds a text.
+	Evaluate(evaluate::TextArgs),
+	/// Print the embedding of a text.
+	Embed(evaluate::TextArgs),
 	/// Show a model file's shape and identity.
 	Inspect {
 		/// GGUF file, or the name of an installed model.
@@ -53,6 +62,16 @@ enum Command {
 	Serve(Box<ServiceArgs>),
 	/// Get, list, remove and check models.
 	Model(model::ModelArgs),
+	/// Show the tokens of the text on standard input.
+	#[command(
+		after_help = "Examples:\n  printf 'Hello world' | aria-worker tokenize --model model.gguf\n  printf 'Hello world' | aria-worker tokenize --model folder --no-bos --json\n\nEvery byte counts: echo adds a newline to the text, printf does not."
+	)]
+	Tokenize(tokenize::TokenizeArgs),
+	/// Show the text of the token ids on standard input: a JSON array, or ids with spaces between.
+	#[command(
+		after_help = "Example:\n  echo '[9906, 1917]' | aria-worker detokenize --model model.gguf"
+	)]
+	Detokenize(tokenize::DetokenizeArgs),
 	/// Print a completion script.
 	Completions {
 		/// Which shell.
@@ -88,6 +107,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 	match cli.command {
 		Command::Generate(args) => generate::run(&args),
 		Command::Inspect { file, json } => inspect::run(&resolve(file)?, json),
+		Command::Bench(args) => bench::run(&args),
+		Command::Evaluate(args) => evaluate::run(&args),
+		Command::Embed(args) => evaluate::run_embed(&args),
 		Command::Verify {
 			receipt,
 			model,
@@ -95,6 +117,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 		} => verify::run(&receipt, &resolve(model)?, &machine),
 		Command::Model(args) => model::run(args),
 		Command::Serve(args) => serve::run(*args),
+		Command::Tokenize(args) => tokenize::tokenize(&args),
+		Command::Detokenize(args) => tokenize::detokenize(&args),
 		Command::Completions { shell } => {
 			clap_complete::generate(
 				shell,

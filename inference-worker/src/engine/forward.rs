@@ -1,311 +1,358 @@
-//! The forward pass: tokens and a cache of keys and values in, logits out.
+//! The forward pass: tokens of some sequences and their caches of keys and values in, last hidden states out.
 //!
-//! A pure function of the model, the cache and the tokens; bits do not depend on how tokens are grouped into calls.
+//! Bits do not depend on how tokens are grouped into passes, nor on which sequences share one.
 
-use super::trace::{LOGITS, TraceSink};
-use crate::model::{Activation, Block, Head, Model, ModelConfig};
-use aria_kernels::{
-	AttentionShape, Backend, NonFinite, QuantizedActivations, RopePairing, TernaryMatrix,
+use super::{
+	cache::KvCache,
+	trace::{Recorder, Trace},
 };
+use crate::model::{Activation, Block, Linear, Model};
+use aria_kernels::{
+	AttentionJob, AttentionShape, Backend, QuantizedActivations, RopePairing, TernaryMatrix,
+};
+use std::ops::Range;
 
 /// Why a pass ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
 	/// NaN or infinity.
-	#[error("the model produced a number that is not finite")]
-	NotFinite,
+	#[error("segment {segment} gave a number that is not finite in layer {layer}")]
+	NotFinite {
+		/// Which of the pass's segments.
+		segment: usize,
+		/// Layer, or the number of layers for the norm before the head.
+		layer: usize,
+	},
 	/// Told to end.
 	#[error("cancelled")]
 	Cancelled,
-	/// More tokens than positions.
-	#[error("the context is full")]
-	ContextFull,
-	/// A token outside the vocabulary.
-	#[error("token {0} is outside the vocabulary")]
-	UnknownToken(u32),
 }
 
-impl From<NonFinite> for ForwardError {
-	fn from(_: NonFinite) -> Self {
-		Self::NotFinite
-	}
+/// Tokens of one sequence for a pass.
+pub struct Segment<'a> {
+	/// The tokens, each in the vocabulary; they follow those in the cache.
+	pub tokens: &'a [u32],
+	/// Keys and values of the sequence, with room reserved for the tokens.
+	pub cache: &'a mut KvCache,
+	/// Gets the roots of the tokens' positions.
+	pub trace: &'a mut Trace,
+	/// Last hidden states are wanted of the tokens from this index on.
+	pub states_from: usize,
 }
 
-/// Keys and values of all layers for the positions computed so far.
-#[derive(Debug, Clone)]
-pub struct KvCache {
-	/// Per layer, `len` rows of the key heads' width in half precision.
-	keys: Vec<Vec<u16>>,
-	values: Vec<Vec<u16>>,
-	len: usize,
-	limit: usize,
-}
-
-impl KvCache {
-	/// An empty cache for up to the model's context.
-	pub fn new(config: &ModelConfig) -> Self {
-		Self {
-			keys: vec![Vec::new(); config.layers],
-			values: vec![Vec::new(); config.layers],
-			len: 0,
-			limit: config.context,
-		}
-	}
-
-	/// Positions computed.
-	pub fn len(&self) -> usize {
-		self.len
-	}
-
-	/// Whether nothing was computed.
-	pub fn is_empty(&self) -> bool {
-		self.len == 0
-	}
-
-	/// Drops what a failed pass left behind the last complete position.
-	fn trim(&mut self, width: usize) {
-		for rows in self.keys.iter_mut().chain(&mut self.values) {
-			rows.truncate(self.len * width);
-		}
-	}
-}
-
-/// Buffers of one pass.
-struct Scratch {
+/// Buffers that passes use again, and their result.
+#[derive(Default)]
+pub struct Workspace {
+	recorder: Recorder,
 	quantized: QuantizedActivations,
+	x: Vec<f32>,
 	normed: Vec<f32>,
+	sub: Vec<f32>,
 	q: Vec<f32>,
 	k: Vec<f32>,
 	v: Vec<f32>,
 	heads: Vec<f32>,
-	sub: Vec<f32>,
 	gate: Vec<f32>,
 	up: Vec<f32>,
 	out: Vec<f32>,
+	states: Vec<f32>,
 }
 
+impl Workspace {
+	/// The last hidden states that were asked for, after the last norm, one row each.
+	pub fn states(&self) -> &[f32] {
+		&self.states
+	}
+}
+
+/// A token with a number that is not finite.
+struct NotFinite(usize);
+
 fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-	buffer.clear();
 	buffer.resize(len, 0.0);
 	buffer
 }
 
-fn linear<const N: usize>(
+/// Which tokens of a pass are whose.
+struct Layout {
+	/// Tokens of each segment.
+	ranges: Vec<Range<usize>>,
+	/// Position of each token.
+	positions: Vec<usize>,
+}
+
+impl Layout {
+	fn new(segments: &[Segment<'_>]) -> Self {
+		let mut layout = Self {
+			ranges: Vec::new(),
+			positions: Vec::new(),
+		};
+		for segment in segments {
+			let past = segment.cache.len();
+			let start = layout.positions.len();
+			layout.positions.extend(past..past + segment.tokens.len());
+			layout.ranges.push(start..layout.positions.len());
+		}
+		layout
+	}
+
+	fn error(&self, token: usize, layer: usize) -> ForwardError {
+		let segment = self.ranges.iter().position(|range| range.contains(&token));
+		ForwardError::NotFinite {
+			segment: segment.unwrap_or(0),
+			layer,
+		}
+	}
+}
+
+/// Layers on the same input: quantised once, unless one has a norm of its own.
+fn project<const N: usize>(
 	backend: &Backend,
-	quantized: &QuantizedActivations,
-	layers: [(&TernaryMatrix, &mut Vec<f32>); N],
-) {
-	let mut layers =
-		layers.map(|(matrix, out)| (matrix, sized(out, matrix.rows() * quantized.tokens())));
-	backend.linear_group(quantized, &mut layers);
+	eps: f32,
+	x: &[f32],
+	sub: &mut Vec<f32>,
+	quantized: &mut QuantizedActivations,
+	layers: [(&Linear, &mut Vec<f32>); N],
+) -> Result<(), NotFinite> {
+	let cols = layers.first().map_or(1, |(linear, _)| linear.weight.cols());
+	let tokens = x.len() / cols;
+	let block = layers.first().and_then(|(linear, _)| linear.weight.block());
+	let alike = |linear: &Linear| linear.norm.is_none() && linear.weight.block() == block;
+	if layers.iter().all(|(linear, _)| alike(linear)) {
+		quantize(
+			backend,
+			x,
+			layers.first().map(|(linear, _)| &linear.weight),
+			quantized,
+		)?;
+		let mut group =
+			layers.map(|(linear, out)| (&linear.weight, sized(out, linear.weight.rows() * tokens)));
+		backend.linear_group(quantized, &mut group);
+		return Ok(());
+	}
+	for (linear, out) in layers {
+		let input = match &linear.norm {
+			Some(norm) => {
+				let sub = sized(sub, x.len());
+				backend.rms_norm(x, norm, eps, sub);
+				&*sub
+			}
+			None => x,
+		};
+		quantize(backend, input, Some(&linear.weight), quantized)?;
+		backend.linear(
+			&linear.weight,
+			quantized,
+			sized(out, linear.weight.rows() * tokens),
+		);
+	}
+	Ok(())
+}
+
+/// Quantises activations for a matrix.
+fn quantize(
+	backend: &Backend,
+	x: &[f32],
+	weight: Option<&TernaryMatrix>,
+	out: &mut QuantizedActivations,
+) -> Result<(), NotFinite> {
+	let cols = weight.map_or(x.len(), TernaryMatrix::cols);
+	let result = match weight.and_then(TernaryMatrix::block) {
+		Some(block) => backend.quantize_blocks(x, cols, block, out),
+		None => backend.quantize(x, cols, out),
+	};
+	result.map_err(|error| NotFinite(error.index / cols))
 }
 
 impl Model {
-	/// Feeds `tokens` and returns the logits of those from index `logits_from` of `tokens` on, one row each.
+	/// Feeds the segments' tokens; the states that were asked for are then in the workspace, segment by segment.
 	///
-	/// `cancelled` is asked before each layer. After an error the cache is as it was.
+	/// `cancelled` is asked before each layer. After an error caches and traces are as they were.
+	///
+	/// # Panics
+	///
+	/// If a token is outside the vocabulary, a position outside the context, or its cache has no room reserved.
 	pub fn forward(
 		&self,
 		backend: &Backend,
-		cache: &mut KvCache,
-		tokens: &[u32],
-		logits_from: usize,
-		trace: &mut impl TraceSink,
+		workspace: &mut Workspace,
+		segments: &mut [Segment<'_>],
 		cancelled: &dyn Fn() -> bool,
-	) -> Result<Vec<f32>, ForwardError> {
-		if tokens.len() > cache.limit - cache.len {
-			return Err(ForwardError::ContextFull);
+	) -> Result<(), ForwardError> {
+		let hidden = self.config.hidden;
+		let layout = Layout::new(segments);
+		let count = layout.positions.len();
+		let mut x = std::mem::take(&mut workspace.x);
+		sized(&mut x, count * hidden);
+		let tokens = segments.iter().flat_map(|segment| segment.tokens);
+		for (token, row) in tokens.zip(x.chunks_exact_mut(hidden)) {
+			self.embedding.row(*token as usize, row);
 		}
-		if let Some(token) = tokens
-			.iter()
-			.find(|token| **token as usize >= self.config.vocab)
-		{
-			return Err(ForwardError::UnknownToken(*token));
+		workspace.recorder.begin(hidden);
+		let result = self.layers(backend, workspace, segments, &layout, &mut x, cancelled);
+		workspace.x = x;
+		result?;
+		let roots = workspace.recorder.roots(backend.pool(), count);
+		for (segment, range) in segments.iter_mut().zip(&layout.ranges) {
+			segment.cache.advance(segment.tokens.len());
+			segment.trace.extend(&roots[range.clone()]);
 		}
-		if tokens.is_empty() {
-			return Ok(Vec::new());
-		}
-		let result = self.layers(backend, cache, tokens, logits_from, trace, cancelled);
-		match &result {
-			Ok(_) => cache.len += tokens.len(),
-			Err(_) => cache.trim(self.config.kv_width()),
-		}
-		result
+		Ok(())
 	}
 
 	fn layers(
 		&self,
 		backend: &Backend,
-		cache: &mut KvCache,
-		tokens: &[u32],
-		logits_from: usize,
-		trace: &mut impl TraceSink,
+		workspace: &mut Workspace,
+		segments: &mut [Segment<'_>],
+		layout: &Layout,
+		x: &mut [f32],
 		cancelled: &dyn Fn() -> bool,
-	) -> Result<Vec<f32>, ForwardError> {
+	) -> Result<(), ForwardError> {
 		let hidden = self.config.hidden;
-		let past = cache.len;
-		let mut record = |boundary: u32, width: usize, first: usize, states: &[f32]| {
-			for (index, state) in states.chunks_exact(width).enumerate() {
-				trace.record((past + first + index) as u32, boundary, state);
-			}
-		};
-		let mut x = vec![0.0; tokens.len() * hidden];
-		for (token, row) in tokens.iter().zip(x.chunks_exact_mut(hidden)) {
-			self.embedding.row(*token as usize, row);
-		}
-		record(0, hidden, 0, &x);
-		let positions: Vec<usize> = (past..past + tokens.len()).collect();
-		let mut scratch = Scratch {
-			quantized: QuantizedActivations::new(),
-			normed: Vec::new(),
-			q: Vec::new(),
-			k: Vec::new(),
-			v: Vec::new(),
-			heads: Vec::new(),
-			sub: Vec::new(),
-			gate: Vec::new(),
-			up: Vec::new(),
-			out: Vec::new(),
-		};
+		let positions = &layout.positions;
+		workspace.recorder.record(backend.pool(), 0, positions, x);
 		for (layer, block) in self.blocks.iter().enumerate() {
 			if cancelled() {
 				return Err(ForwardError::Cancelled);
 			}
-			let (keys, values) = (&mut cache.keys[layer], &mut cache.values[layer]);
-			self.attention(
-				backend,
-				block,
-				&mut x,
-				keys,
-				values,
-				&positions,
-				&mut scratch,
-			)?;
-			self.feed_forward(backend, block, &mut x, &mut scratch)?;
-			record(layer as u32 + 1, hidden, 0, &x);
+			self.attention(backend, workspace, segments, layout, layer, x)
+				.map_err(|NotFinite(token)| layout.error(token, layer))?;
+			self.feed_forward(backend, workspace, block, x)
+				.map_err(|NotFinite(token)| layout.error(token, layer))?;
+			workspace
+				.recorder
+				.record(backend.pool(), layer as u32 + 1, positions, x);
 		}
-		if logits_from >= tokens.len() {
-			return Ok(Vec::new());
+		workspace.normed.clear();
+		for (segment, range) in segments.iter().zip(&layout.ranges) {
+			let from = range.start + segment.states_from.min(range.len());
+			workspace
+				.normed
+				.extend_from_slice(&x[from * hidden..range.end * hidden]);
 		}
-		if cancelled() {
-			return Err(ForwardError::Cancelled);
+		let states = sized(&mut workspace.states, workspace.normed.len());
+		backend.rms_norm(
+			&workspace.normed,
+			&self.output_norm,
+			self.config.norm_eps,
+			states,
+		);
+		match states.iter().position(|value| !value.is_finite()) {
+			None => Ok(()),
+			Some(_) => {
+				let bad = x.iter().position(|value| !value.is_finite()).unwrap_or(0);
+				Err(layout.error(bad / hidden, self.blocks.len()))
+			}
 		}
-		let last = &x[logits_from * hidden..];
-		let normed = sized(&mut scratch.normed, last.len());
-		backend.rms_norm(last, &self.output_norm, self.config.norm_eps, normed);
-		let mut logits = vec![0.0; (tokens.len() - logits_from) * self.config.vocab];
-		backend.quantize(normed, hidden, &mut scratch.quantized)?;
-		match &self.head {
-			Some(Head::Int8(head)) => backend.head_int8(head, &scratch.quantized, &mut logits),
-			Some(Head::Ternary(head)) => backend.linear(head, &scratch.quantized, &mut logits),
-			None => {}
-		}
-		if !logits.iter().all(|logit| logit.is_finite()) {
-			return Err(ForwardError::NotFinite);
-		}
-		record(LOGITS, self.config.vocab, logits_from, &logits);
-		Ok(logits)
 	}
 
-	#[expect(
-		clippy::too_many_arguments,
-		reason = "one call site; a struct would only rename the parts"
-	)]
 	fn attention(
 		&self,
 		backend: &Backend,
-		block: &Block,
+		workspace: &mut Workspace,
+		segments: &mut [Segment<'_>],
+		layout: &Layout,
+		layer: usize,
 		x: &mut [f32],
-		keys: &mut Vec<u16>,
-		values: &mut Vec<u16>,
-		positions: &[usize],
-		scratch: &mut Scratch,
-	) -> Result<(), ForwardError> {
-		let config = &self.config;
-		let normed = sized(&mut scratch.normed, x.len());
-		backend.rms_norm(x, &block.attn_norm, config.norm_eps, normed);
-		backend.quantize(normed, config.hidden, &mut scratch.quantized)?;
-		linear(
-			backend,
-			&scratch.quantized,
-			[
-				(&block.attn_q.weight, &mut scratch.q),
-				(&block.attn_k.weight, &mut scratch.k),
-				(&block.attn_v.weight, &mut scratch.v),
-			],
-		);
-		for rotated in [&mut scratch.q, &mut scratch.k] {
-			backend.rope(
-				rotated,
-				config.head_dim,
-				&self.rope,
-				positions,
-				RopePairing::Neox,
-			);
+	) -> Result<(), NotFinite> {
+		let (config, block) = (&self.config, &self.blocks[layer]);
+		let Workspace {
+			quantized,
+			normed,
+			sub,
+			q,
+			k,
+			v,
+			heads,
+			out,
+			..
+		} = workspace;
+		backend.rms_norm(x, &block.attn_norm, config.norm_eps, sized(normed, x.len()));
+		let inputs = [
+			(&block.attn_q, &mut *q),
+			(&block.attn_k, &mut *k),
+			(&block.attn_v, &mut *v),
+		];
+		project(backend, config.norm_eps, normed, sub, quantized, inputs)?;
+		for (rotated, norm) in [(&mut *q, &block.q_norm), (&mut *k, &block.k_norm)] {
+			if let Some(norm) = norm {
+				let source = sized(sub, rotated.len());
+				source.copy_from_slice(rotated);
+				backend.rms_norm(source, norm, config.norm_eps, rotated);
+			}
+			let (dim, neox) = (config.head_dim, RopePairing::Neox);
+			backend.rope(rotated, dim, &self.rope, &layout.positions, neox);
 		}
-		let past = keys.len() / config.kv_width();
-		for (cached, new) in [(&mut *keys, &scratch.k), (&mut *values, &scratch.v)] {
-			let old = cached.len();
-			cached.resize(old + new.len(), 0);
-			backend.store_halves(new, &mut cached[old..]);
+		let width = config.kv_width();
+		for (segment, range) in segments.iter_mut().zip(&layout.ranges) {
+			for token in range.clone() {
+				let position = layout.positions[token];
+				let (key, value) = segment.cache.row_mut(layer, position);
+				backend.store_halves(&k[token * width..][..width], key);
+				backend.store_halves(&v[token * width..][..width], value);
+			}
 		}
+		let pages: Vec<_> = segments
+			.iter()
+			.map(|segment| segment.cache.layer(layer))
+			.collect();
+		let query = config.query_width();
+		let jobs: Vec<AttentionJob<'_>> = pages
+			.iter()
+			.zip(segments.iter().zip(&layout.ranges))
+			.map(|((keys, values), (segment, range))| AttentionJob {
+				q: &q[range.start * query..range.end * query],
+				keys,
+				values,
+				past: segment.cache.len(),
+			})
+			.collect();
 		let shape = AttentionShape {
 			heads: config.heads,
 			kv_heads: config.kv_heads,
 			head_dim: config.head_dim,
 		};
-		let heads = sized(&mut scratch.heads, scratch.q.len());
-		backend.attention(&scratch.q, keys, values, shape, past, heads);
-		let sub = sized(&mut scratch.sub, heads.len());
-		match &block.attn_output.norm {
-			Some(norm) => backend.rms_norm(heads, norm, config.norm_eps, sub),
-			None => sub.copy_from_slice(heads),
-		}
-		backend.quantize(sub, config.query_width(), &mut scratch.quantized)?;
-		linear(
-			backend,
-			&scratch.quantized,
-			[(&block.attn_output.weight, &mut scratch.out)],
-		);
-		backend.add(x, &scratch.out);
+		backend.attention_batch(&jobs, shape, sized(heads, q.len()));
+		let output = [(&block.attn_output, &mut *out)];
+		project(backend, config.norm_eps, heads, sub, quantized, output)?;
+		backend.add(x, out);
 		Ok(())
 	}
 
 	fn feed_forward(
 		&self,
 		backend: &Backend,
+		workspace: &mut Workspace,
 		block: &Block,
 		x: &mut [f32],
-		scratch: &mut Scratch,
-	) -> Result<(), ForwardError> {
-		let config = &self.config;
-		let normed = sized(&mut scratch.normed, x.len());
-		backend.rms_norm(x, &block.ffn_norm, config.norm_eps, normed);
-		backend.quantize(normed, config.hidden, &mut scratch.quantized)?;
-		linear(
-			backend,
-			&scratch.quantized,
-			[
-				(&block.ffn_gate.weight, &mut scratch.gate),
-				(&block.ffn_up.weight, &mut scratch.up),
-			],
-		);
-		match config.activation {
-			Activation::SquaredRelu => backend.squared_relu_mul(&mut scratch.gate, &scratch.up),
-			Activation::Silu => backend.silu_mul(&mut scratch.gate, &scratch.up),
+	) -> Result<(), NotFinite> {
+		let eps = self.config.norm_eps;
+		let Workspace {
+			quantized,
+			normed,
+			sub,
+			gate,
+			up,
+			out,
+			..
+		} = workspace;
+		backend.rms_norm(x, &block.ffn_norm, eps, sized(normed, x.len()));
+		let inputs = [(&block.ffn_gate, &mut *gate), (&block.ffn_up, &mut *up)];
+		project(backend, eps, normed, sub, quantized, inputs)?;
+		match self.config.activation {
+			Activation::SquaredRelu => backend.squared_relu_mul(gate, up),
+			Activation::Silu => backend.silu_mul(gate, up),
 		}
-		let sub = sized(&mut scratch.sub, scratch.gate.len());
-		match &block.ffn_down.norm {
-			Some(norm) => backend.rms_norm(&scratch.gate, norm, config.norm_eps, sub),
-			None => sub.copy_from_slice(&scratch.gate),
-		}
-		backend.quantize(sub, config.ffn, &mut scratch.quantized)?;
-		linear(
+		project(
 			backend,
-			&scratch.quantized,
-			[(&block.ffn_down.weight, &mut scratch.out)],
-		);
-		backend.add(x, &scratch.out);
+			eps,
+			gate,
+			sub,
+			quantized,
+			[(&block.ffn_down, &mut *out)],
+		)?;
+		backend.add(x, out);
 		Ok(())
 	}
 }

@@ -1,23 +1,13 @@
 //! From a request to an answer.
 
 use super::{
-	forward::{ForwardError, KvCache},
-	sampler,
-	trace::Trace,
+	scheduler::{Options, Scheduler},
+	sequence::Sink,
 	types::*,
 };
-use crate::{energy::Meter, model::Model, tokenizer::TextDecoder};
+use crate::{energy::Meter, model::Model};
 use aria_kernels::Backend;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// Prompt tokens per pass.
-pub(crate) const CHUNK: usize = 64;
-
-fn now_ms() -> u64 {
-	SystemTime::now()
-		.duration_since(UNIX_EPOCH)
-		.map_or(0, |elapsed| elapsed.as_millis() as u64)
-}
+use std::sync::mpsc;
 
 /// Checks a request against a model and completes it: an empty prompt gets BOS, the length what the context leaves.
 pub fn prepare(
@@ -56,6 +46,48 @@ pub fn prepare(
 	if sampling.top_p_micro > 1_000_000 || sampling.min_p_micro > 1_000_000 {
 		return fail("top_p and min_p must be at most 1");
 	}
+	let repetition = sampling.repetition_penalty_micro;
+	if repetition != 0 && !(10_000..=100_000_000).contains(&repetition) {
+		return fail("the repetition penalty must be between 0.01 and 100");
+	}
+	let penalties = [
+		sampling.presence_penalty_micro,
+		sampling.frequency_penalty_micro,
+	];
+	if penalties
+		.iter()
+		.any(|penalty| penalty.unsigned_abs() > 100_000_000)
+	{
+		return fail("presence and frequency penalties must be between -100 and 100");
+	}
+	let constraints = &request.constraints;
+	if !constraints.is_valid() {
+		return fail("at most 1024 tokens with a bias, each once, and a grammar of at most 64 KiB");
+	}
+	if constraints
+		.logit_bias
+		.iter()
+		.any(|(_, bias)| bias.unsigned_abs() > 100_000_000)
+	{
+		return fail("a logit bias must be between -100 and 100");
+	}
+	if let Some((token, _)) = constraints
+		.logit_bias
+		.iter()
+		.find(|(id, _)| *id as usize >= vocab)
+	{
+		return Err(EngineError::UnknownToken {
+			token: *token,
+			vocab,
+		});
+	}
+	if let Some(grammar) = &constraints.grammar {
+		// Refused here, with a reason, rather than later.
+		model.grammars()?.start(grammar)?;
+	}
+	if model.head.is_none() {
+		return Err(EngineError::NoHead);
+	}
 	if request.top_logprobs > MAX_TOP_LOGPROBS {
 		return fail("at most 20 alternatives are reported per token");
 	}
@@ -70,81 +102,26 @@ pub fn prepare(
 	// The last token is never fed, so one more token than positions fits.
 	let room = (context - request.prompt.len() + 1) as u32;
 	request.max_tokens = request.max_tokens.min(room);
+	request.sampling.constraints = request.constraints.hash();
 	Ok(request)
 }
 
-/// Releases text only when no stop text can begin in it.
-#[derive(Default)]
-struct StopFilter {
-	stops: Vec<String>,
-	held: String,
-	stopped: bool,
-}
+/// Sends events to the thread that asked.
+struct Channel(mpsc::Sender<Event>);
 
-impl StopFilter {
-	/// Adds text; returns what is certain. Sets `stopped` when a stop text is complete.
-	fn push(&mut self, text: &str) -> String {
-		self.held.push_str(text);
-		let found = self
-			.stops
-			.iter()
-			.filter_map(|stop| self.held.find(stop.as_str()))
-			.min();
-		if let Some(at) = found {
-			self.stopped = true;
-			self.held.truncate(at);
-			return std::mem::take(&mut self.held);
-		}
-		let longest = self
-			.stops
-			.iter()
-			.flat_map(|stop| {
-				(1..stop.len())
-					.rev()
-					.filter(|len| stop.is_char_boundary(*len))
-					.find(|len| self.held.ends_with(&stop[..*len]))
-			})
-			.max()
-			.unwrap_or(0);
-		let rest = self.held.split_off(self.held.len() - longest);
-		std::mem::replace(&mut self.held, rest)
+impl Sink for Channel {
+	fn send(&mut self, event: Event) {
+		// Fails only when nobody listens.
+		drop(self.0.send(event));
+	}
+
+	fn is_closed(&self) -> bool {
+		false
 	}
 }
 
-/// Where a run stands.
-struct Run<'a> {
-	model: &'a Model,
-	backend: &'a Backend,
-	cache: KvCache,
-	trace: Trace,
-	cancelled: &'a dyn Fn() -> bool,
-}
-
-impl Run<'_> {
-	/// Feeds tokens; the logits of the last one.
-	fn feed(&mut self, tokens: &[u32]) -> Result<Vec<f32>, ForwardError> {
-		let mut logits = Vec::new();
-		let last = tokens.len().div_ceil(CHUNK).saturating_sub(1);
-		for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
-			let from = if index == last {
-				chunk.len() - 1
-			} else {
-				chunk.len()
-			};
-			logits = self.model.forward(
-				self.backend,
-				&mut self.cache,
-				chunk,
-				from,
-				&mut self.trace,
-				self.cancelled,
-			)?;
-		}
-		Ok(logits)
-	}
-}
-
-/// Generates an answer; `on_token` sees each token as it is chosen, `cancelled` is asked before each layer.
+/// Generates one answer on this thread; `on_token` sees each token as it is chosen, `cancelled` is asked before each
+/// pass.
 ///
 /// A token that ends the turn belongs to the output tokens, to the receipt and to the log probabilities, but not to
 /// the text. A cancelled answer has the tokens chosen so far.
@@ -157,106 +134,23 @@ pub fn generate(
 	cancelled: &dyn Fn() -> bool,
 ) -> Result<Generation, EngineError> {
 	let request = prepare(model, request)?;
-	let prompt_len = request.prompt.len();
-	let (started_ms, start, before) = (now_ms(), Instant::now(), meter.read());
-	let mut run = Run {
-		model,
-		backend,
-		cache: KvCache::new(&model.config),
-		trace: Trace::default(),
-		cancelled,
-	};
-	let mut decoder = TextDecoder::default();
-	let mut filter = StopFilter {
-		stops: request.stop.clone(),
-		..Default::default()
-	};
-	let (mut tokens, mut logprobs, mut text) = (Vec::new(), Vec::new(), String::new());
-	let mut finish = FinishReason::Length;
-	let mut prompt_seconds = 0.0;
-	while tokens.len() < request.max_tokens as usize {
-		let fed = match tokens.last() {
-			None => run.feed(&request.prompt),
-			Some(token) => run.feed(&[*token]),
-		};
-		if tokens.is_empty() {
-			prompt_seconds = start.elapsed().as_secs_f64();
+	let mut scheduler = Scheduler::new(model, backend, meter, Options::default());
+	let (sender, events) = mpsc::channel();
+	scheduler.generate(request, Box::new(Channel(sender)));
+	loop {
+		if cancelled() {
+			scheduler.cancel();
 		}
-		let logits = match fed {
-			Ok(logits) => logits,
-			Err(ForwardError::Cancelled) => {
-				finish = FinishReason::Cancelled;
-				break;
+		scheduler.step();
+		for event in events.try_iter() {
+			match event {
+				Event::Token(token) => on_token(token),
+				Event::Done(generation) => return Ok(*generation),
+				Event::Error(error) => return Err(error),
+				Event::Checked(_) => {}
 			}
-			Err(ForwardError::ContextFull) => break,
-			Err(ForwardError::NotFinite) => return Err(EngineError::NotFinite),
-			Err(ForwardError::UnknownToken(token)) => {
-				let vocab = model.config.vocab;
-				return Err(EngineError::UnknownToken { token, vocab });
-			}
-		};
-		let position = (prompt_len + tokens.len() - 1) as u32;
-		let id = sampler::sample(&logits, &request.sampling, position);
-		let logprob = sampler::logprob(&logits, id);
-		let top = match request.top_logprobs {
-			0 => Vec::new(),
-			count => sampler::best(&logits, count.into())
-				.into_iter()
-				.map(|id| (id, sampler::logprob(&logits, id)))
-				.collect(),
-		};
-		tokens.push(id);
-		logprobs.push(logprob);
-		let ended = model.tokenizer.is_end(id);
-		let mut piece = if ended {
-			String::new()
-		} else {
-			filter.push(&decoder.push(&model.tokenizer.bytes(id)))
-		};
-		let last = ended || filter.stopped || tokens.len() == request.max_tokens as usize;
-		if last && !filter.stopped {
-			piece.push_str(&filter.push(&decoder.finish()));
-			if !filter.stopped {
-				piece.push_str(&std::mem::take(&mut filter.held));
-			}
-		}
-		text.push_str(&piece);
-		on_token(TokenEvent {
-			id,
-			text: piece,
-			logprob,
-			top,
-		});
-		if ended || filter.stopped {
-			finish = FinishReason::Stop;
-			break;
 		}
 	}
-	let total_seconds = start.elapsed().as_secs_f64();
-	let output_tokens = tokens.len() as u32;
-	// A cancelled pass leaves a part of the trace of a position that no token needs.
-	run.trace
-		.truncate((prompt_len + tokens.len()).saturating_sub(1));
-	Ok(Generation {
-		trace_root: run.trace.root(),
-		operations: model
-			.operations()
-			.of(prompt_len as u32, output_tokens)
-			.unwrap_or(u64::MAX),
-		energy: meter.between(&before, &meter.read(), total_seconds),
-		prompt: request.prompt,
-		tokens,
-		text,
-		logprobs,
-		sampling: request.sampling,
-		finish,
-		timings: Timings {
-			started_ms,
-			finished_ms: now_ms().max(started_ms),
-			prompt_seconds,
-			decode_seconds: total_seconds - prompt_seconds,
-		},
-	})
 }
 
 /// Replaces the middle token of an answer by another one: the dishonest worker of the end-to-end test.
@@ -267,23 +161,4 @@ pub fn alter_token(answer: &mut Generation, model: &Model) {
 		*token = (*token + 1) % model.config.vocab as u32;
 	}
 	answer.text = model.tokenizer.decode(&answer.tokens);
-}
-
-#[cfg(test)]
-mod tests {
-	use super::*;
-
-	#[test]
-	fn stop_text_should_be_found_across_pieces() {
-		let mut filter = StopFilter {
-			stops: vec!["END".into(), "é!".into()],
-			..Default::default()
-		};
-		assert_eq!(filter.push("one E"), "one ");
-		assert_eq!(filter.push("N"), "");
-		assert_eq!(filter.push("X two é"), "ENX two ");
-		assert_eq!(filter.push("EN"), "é");
-		assert_eq!(filter.push("D three"), "");
-		assert!(filter.stopped);
-	}
 }

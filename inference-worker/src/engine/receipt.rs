@@ -4,7 +4,7 @@ use super::types::Generation;
 use aria_primitives::{
 	AccountId, H256, ModelId, SPEC_VERSION,
 	energy::Energy,
-	receipt::{Receipt, Sampling, SignedReceipt, Times, output_hash, request_hash},
+	receipt::{Constraints, Receipt, Sampling, SignedReceipt, Times, output_hash, request_hash},
 };
 use serde::{Deserialize, Serialize};
 use sp_core::{Pair, crypto::Ss58Codec, sr25519};
@@ -34,6 +34,8 @@ pub struct ReceiptFile {
 	pub prompt: Vec<u32>,
 	/// Output tokens.
 	pub output: Vec<u32>,
+	/// What the receipt's sampling names by its hash.
+	pub constraints: Constraints,
 	/// The answer, for people.
 	pub text: Option<String>,
 }
@@ -47,6 +49,8 @@ struct Wire {
 	salt: String,
 	prompt: Vec<u32>,
 	output: Vec<u32>,
+	#[serde(default, skip_serializing_if = "Constraints::is_empty")]
+	constraints: Constraints,
 	#[serde(default, skip_serializing_if = "Option::is_none")]
 	text: Option<String>,
 }
@@ -78,6 +82,14 @@ struct WireSampling {
 	min_p_micro: u32,
 	top_k: u32,
 	seed: String,
+	#[serde(default)]
+	repetition_penalty_micro: u32,
+	#[serde(default)]
+	presence_penalty_micro: i32,
+	#[serde(default)]
+	frequency_penalty_micro: i32,
+	#[serde(default, skip_serializing_if = "Option::is_none")]
+	constraints: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,6 +156,7 @@ impl ReceiptFile {
 			salt,
 			prompt: generation.prompt.clone(),
 			output: generation.tokens.clone(),
+			constraints: generation.constraints.clone(),
 			text: Some(generation.text.clone()),
 		}
 	}
@@ -167,6 +180,11 @@ impl ReceiptFile {
 					min_p_micro: receipt.sampling.min_p_micro,
 					top_k: receipt.sampling.top_k,
 					seed: receipt.sampling.seed.to_string(),
+					repetition_penalty_micro: receipt.sampling.repetition_penalty_micro,
+					presence_penalty_micro: receipt.sampling.presence_penalty_micro,
+					frequency_penalty_micro: receipt.sampling.frequency_penalty_micro,
+					constraints: (!self.constraints.is_empty())
+						.then(|| to_hex(receipt.sampling.constraints.as_bytes())),
 				},
 				operations: receipt.operations.to_string(),
 				consent_version: receipt.consent_version,
@@ -181,6 +199,7 @@ impl ReceiptFile {
 			salt: to_hex(self.salt.as_bytes()),
 			prompt: self.prompt.clone(),
 			output: self.output.clone(),
+			constraints: self.constraints.clone(),
 			text: self.text.clone(),
 		};
 		// Strings, numbers and lists only: this can't fail.
@@ -212,6 +231,13 @@ impl ReceiptFile {
 				min_p_micro: from.sampling.min_p_micro,
 				top_k: from.sampling.top_k,
 				seed: number(&from.sampling.seed, "seed")?,
+				repetition_penalty_micro: from.sampling.repetition_penalty_micro,
+				presence_penalty_micro: from.sampling.presence_penalty_micro,
+				frequency_penalty_micro: from.sampling.frequency_penalty_micro,
+				constraints: match &from.sampling.constraints {
+					Some(text) => hash(text, "constraints")?,
+					None => H256::zero(),
+				},
 			},
 			operations: number(&from.operations, "operations")?,
 			consent_version: from.consent_version,
@@ -233,6 +259,7 @@ impl ReceiptFile {
 			salt: hash(&wire.salt, "salt")?,
 			prompt: wire.prompt,
 			output: wire.output,
+			constraints: wire.constraints,
 			text: wire.text,
 		})
 	}

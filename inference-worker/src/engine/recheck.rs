@@ -1,17 +1,59 @@
 //! Re-execution: the same bits, or the first fault.
 
 use super::{
-	forward::KvCache, generate::CHUNK, receipt::ReceiptFile, sampler, trace::Trace, types::*,
+	receipt::ReceiptFile,
+	scheduler::{Options, Scheduler},
+	sequence::Sink,
+	types::*,
 };
-use crate::model::Model;
+use crate::{energy::Meter, model::Model};
 use aria_kernels::Backend;
 use aria_primitives::{
 	SPEC_VERSION,
 	receipt::{output_hash, request_hash},
 	work::Fault,
 };
+use std::sync::mpsc;
 
-/// Feeds prompt and output at once and compares every choice, then the trace root.
+/// Finds the faults of a claim that need no re-execution.
+pub(super) fn check(model: &Model, request: &RecheckRequest) -> Result<(), Fault> {
+	let (prompt, output) = (&request.prompt, &request.output);
+	let Some((_, fed)) = output.split_last() else {
+		return Err(Fault::WrongCount);
+	};
+	let vocab = model.config.vocab;
+	let in_vocabulary = |token: &u32| (*token as usize) < vocab;
+	if prompt.is_empty()
+		|| prompt.len() + fed.len() > model.config.context
+		|| !prompt.iter().all(in_vocabulary)
+		|| !request.constraints.is_valid()
+		|| request.sampling.constraints != request.constraints.hash()
+		|| model.head.is_none()
+	{
+		return Err(Fault::WrongOpening);
+	}
+	// Nothing follows a token that ends the turn.
+	if !output.iter().all(in_vocabulary) || fed.iter().any(|id| model.tokenizer.is_end(*id)) {
+		return Err(Fault::WrongToken);
+	}
+	Ok(())
+}
+
+/// Sends the result to the thread that asked.
+struct Channel(mpsc::Sender<Event>);
+
+impl Sink for Channel {
+	fn send(&mut self, event: Event) {
+		// Fails only when nobody listens.
+		drop(self.0.send(event));
+	}
+
+	fn is_closed(&self) -> bool {
+		false
+	}
+}
+
+/// Feeds prompt and output in a few large passes on this thread, and compares every choice, then the trace root.
 ///
 /// `None` when cancelled. The output's last token is chosen but never fed.
 pub fn recheck(
@@ -20,51 +62,19 @@ pub fn recheck(
 	request: &RecheckRequest,
 	cancelled: &dyn Fn() -> bool,
 ) -> Option<RecheckResult> {
-	let (prompt, output) = (&request.prompt, &request.output);
-	let Some((_, fed)) = output.split_last() else {
-		return Some(Err(Fault::WrongCount));
-	};
-	let vocab = model.config.vocab;
-	let in_vocabulary = |token: &u32| (*token as usize) < vocab;
-	if prompt.is_empty()
-		|| prompt.len() + fed.len() > model.config.context
-		|| !prompt.iter().all(in_vocabulary)
-	{
-		return Some(Err(Fault::WrongOpening));
-	}
-	// Nothing follows a token that ends the turn.
-	if !output.iter().all(in_vocabulary) || fed.iter().any(|id| model.tokenizer.is_end(*id)) {
-		return Some(Err(Fault::WrongToken));
-	}
-	let inputs: Vec<u32> = prompt.iter().chain(fed).copied().collect();
-	let mut cache = KvCache::new(&model.config);
-	let mut trace = Trace::default();
-	let mut logprobs = Vec::new();
-	for chunk in inputs.chunks(CHUNK) {
-		let start = cache.len();
-		let from = (prompt.len() - 1).saturating_sub(start).min(chunk.len());
-		let pass = model.forward(backend, &mut cache, chunk, from, &mut trace, cancelled);
-		let Ok(logits) = pass else {
-			// Only a cancelled pass or damaged weights get here: inputs were checked above.
-			return if cancelled() {
-				None
-			} else {
-				Some(Err(Fault::WrongTrace))
-			};
-		};
-		for (row, logits) in logits.chunks_exact(vocab).enumerate() {
-			let position = start + from + row;
-			let claimed = output[position + 1 - prompt.len()];
-			if sampler::sample(logits, &request.sampling, position as u32) != claimed {
-				return Some(Err(Fault::WrongToken));
-			}
-			logprobs.push(sampler::logprob(logits, claimed));
+	let meter = Meter::default();
+	let mut scheduler = Scheduler::new(model, backend, &meter, Options::default());
+	let (sender, events) = mpsc::channel();
+	scheduler.recheck(request.clone(), Box::new(Channel(sender)));
+	loop {
+		if cancelled() {
+			return None;
+		}
+		scheduler.step();
+		if let Ok(Event::Checked(result)) = events.try_recv() {
+			return Some(result);
 		}
 	}
-	if trace.root() != request.trace_root {
-		return Some(Err(Fault::WrongTrace));
-	}
-	Some(Ok(logprobs))
 }
 
 /// The check of a receipt that failed.
@@ -85,6 +95,9 @@ pub enum CheckFailure {
 	/// Output hash.
 	#[error("output: the tokens do not hash to the receipt")]
 	Output,
+	/// Hash of bias and grammar.
+	#[error("constraints: logit bias and grammar do not hash to the receipt")]
+	Constraints,
 	/// Token counts.
 	#[error("counts: the receipt states other token counts than were handed over")]
 	Counts,
@@ -139,6 +152,8 @@ pub fn check_fields(model: &Model, file: &ReceiptFile) -> Result<(), CheckFailur
 		receipt.output == output_hash(&file.output),
 		CheckFailure::Output,
 	)?;
+	let constraints = receipt.sampling.constraints == file.constraints.hash();
+	check(constraints, CheckFailure::Constraints)?;
 	let operations = model
 		.operations()
 		.of(receipt.prompt_tokens, receipt.output_tokens);
@@ -157,23 +172,31 @@ pub fn check_fields(model: &Model, file: &ReceiptFile) -> Result<(), CheckFailur
 	check(text, CheckFailure::Text)
 }
 
+impl From<&ReceiptFile> for RecheckRequest {
+	fn from(file: &ReceiptFile) -> Self {
+		Self {
+			prompt: file.prompt.clone(),
+			output: file.output.clone(),
+			sampling: file.signed.receipt.sampling,
+			constraints: file.constraints.clone(),
+			trace_root: file.signed.receipt.trace_root,
+			logprobs: false,
+		}
+	}
+}
+
 /// Checks a receipt in full, re-executing the answer.
 pub fn verify_receipt(
 	model: &Model,
 	backend: &Backend,
 	file: &ReceiptFile,
 	cancelled: &dyn Fn() -> bool,
-) -> Result<Vec<f32>, CheckFailure> {
+) -> Result<(), CheckFailure> {
 	check_fields(model, file)?;
-	let request = RecheckRequest {
-		prompt: file.prompt.clone(),
-		output: file.output.clone(),
-		sampling: file.signed.receipt.sampling,
-		trace_root: file.signed.receipt.trace_root,
-	};
+	let request = RecheckRequest::from(file);
 	match recheck(model, backend, &request, cancelled) {
 		None => Err(CheckFailure::Cancelled),
-		Some(Ok(logprobs)) => Ok(logprobs),
+		Some(Ok(_)) => Ok(()),
 		Some(Err(Fault::WrongTrace)) => Err(CheckFailure::Trace),
 		Some(Err(Fault::WrongCount)) => Err(CheckFailure::Counts),
 		Some(Err(Fault::WrongOpening | Fault::NotOpened)) => Err(CheckFailure::Request),

@@ -1,38 +1,32 @@
 //! Traces: hashes of every hidden state, folded into one root (docs/numerics.md, "Trace").
 
+use aria_kernels::Pool;
 use aria_primitives::{H256, SPEC_VERSION, merkle};
-use sp_crypto_hashing::blake2_256;
+use blake2b_simd::{
+	Params,
+	many::{HashManyJob, hash_many},
+};
+use std::sync::Mutex;
 
-/// Boundary number of the final logits.
-pub const LOGITS: u32 = u32::MAX;
 const DOMAIN: u8 = 0x10;
+/// Domain, version, position, boundary.
+const HEADER: usize = 13;
+/// States that are hashed together: enough for all threads.
+const FLUSH: usize = 64;
 
-/// Sees each layer boundary of each position during a forward pass, in any order of positions but with the boundaries
-/// of one position in ascending order.
-pub trait TraceSink {
-	/// `state` is the hidden state (or the logits) at a boundary of a position.
-	fn record(&mut self, position: u32, boundary: u32, state: &[f32]);
-}
-
-/// Sees nothing.
-impl TraceSink for () {
-	fn record(&mut self, _: u32, _: u32, _: &[f32]) {}
-}
-
-/// Collects boundary hashes per position.
+/// Roots of a sequence's positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
-	positions: Vec<Vec<H256>>,
-	buffer: Vec<u8>,
+	positions: Vec<H256>,
 }
 
 impl Trace {
-	/// Number of positions seen.
+	/// Number of positions.
 	pub fn len(&self) -> usize {
 		self.positions.len()
 	}
 
-	/// Whether no position was seen.
+	/// Whether there is no position.
 	pub fn is_empty(&self) -> bool {
 		self.positions.is_empty()
 	}
@@ -42,36 +36,162 @@ impl Trace {
 		self.positions.truncate(len);
 	}
 
-	/// Boundary hashes of a position.
-	pub fn boundaries(&self, position: usize) -> &[H256] {
-		self.positions.get(position).map_or(&[], Vec::as_slice)
+	/// Appends the roots of positions.
+	pub fn extend(&mut self, roots: &[H256]) {
+		self.positions.extend_from_slice(roots);
+	}
+
+	/// Roots of positions, in order.
+	pub fn positions(&self) -> &[H256] {
+		&self.positions
 	}
 
 	/// Root over the roots of all positions.
 	pub fn root(&self) -> H256 {
-		let roots: Vec<H256> = self
-			.positions
-			.iter()
-			.map(|list| merkle::root(list))
-			.collect();
-		merkle::root(&roots)
+		merkle::root(&self.positions)
 	}
 }
 
-impl TraceSink for Trace {
-	fn record(&mut self, position: u32, boundary: u32, state: &[f32]) {
-		self.buffer.clear();
-		self.buffer.push(DOMAIN);
-		for word in [SPEC_VERSION, position, boundary] {
-			self.buffer.extend_from_slice(&word.to_le_bytes());
+/// Hashes the states of one pass: for each of its tokens, the state after the embedding and after each layer.
+#[derive(Default)]
+pub(super) struct Recorder {
+	/// Headers and states that are not hashed yet, `state_len` bytes each.
+	pending: Vec<u8>,
+	state_len: usize,
+	/// Hashes by boundary, then token.
+	hashes: Vec<H256>,
+}
+
+impl Recorder {
+	/// Forgets all, for a pass whose states have `width` elements.
+	pub(super) fn begin(&mut self, width: usize) {
+		self.pending.clear();
+		self.hashes.clear();
+		self.state_len = HEADER + 4 * width;
+	}
+
+	/// Takes the states of all tokens at a boundary.
+	pub(super) fn record(
+		&mut self,
+		pool: &Pool,
+		boundary: u32,
+		positions: &[usize],
+		states: &[f32],
+	) {
+		let width = (self.state_len - HEADER) / 4;
+		for (position, state) in positions.iter().zip(states.chunks_exact(width)) {
+			self.pending.push(DOMAIN);
+			for word in [SPEC_VERSION, *position as u32, boundary] {
+				self.pending.extend_from_slice(&word.to_le_bytes());
+			}
+			let start = self.pending.len();
+			self.pending.resize(start + 4 * width, 0);
+			let (bytes, _) = self.pending[start..].as_chunks_mut();
+			for (bytes, value) in bytes.iter_mut().zip(state) {
+				*bytes = value.to_le_bytes();
+			}
+			if self.pending.len() >= FLUSH * self.state_len {
+				self.flush(pool);
+			}
 		}
-		for value in state {
-			self.buffer.extend_from_slice(&value.to_le_bytes());
+	}
+
+	fn flush(&mut self, pool: &Pool) {
+		let count = self.pending.len() / self.state_len;
+		if count == 0 {
+			return;
 		}
-		let index = position as usize;
-		if self.positions.len() <= index {
-			self.positions.resize_with(index + 1, Vec::new);
+		let old = self.hashes.len();
+		self.hashes.resize(old + count, H256::zero());
+		let each = count.div_ceil(pool.threads()).max(1);
+		let parts: Vec<_> = self.hashes[old..]
+			.chunks_mut(each)
+			.zip(self.pending.chunks(each * self.state_len))
+			.map(Mutex::new)
+			.collect();
+		let mut params = Params::new();
+		params.hash_length(32);
+		pool.run(|thread, _| {
+			let Some(part) = parts.get(thread) else {
+				return;
+			};
+			// Each thread locks its own part.
+			let Ok(mut part) = part.lock() else {
+				return;
+			};
+			let (hashes, states) = &mut *part;
+			let mut jobs: Vec<HashManyJob> = states
+				.chunks_exact(self.state_len)
+				.map(|state| HashManyJob::new(&params, state))
+				.collect();
+			hash_many(&mut jobs);
+			for (hash, job) in hashes.iter_mut().zip(&jobs) {
+				hash.0.copy_from_slice(job.to_hash().as_bytes());
+			}
+		});
+		drop(parts);
+		self.pending.clear();
+	}
+
+	/// Roots of the pass's tokens.
+	pub(super) fn roots(&mut self, pool: &Pool, tokens: usize) -> Vec<H256> {
+		self.flush(pool);
+		let boundaries = self.hashes.len() / tokens.max(1);
+		(0..tokens)
+			.map(|token| {
+				let own: Vec<H256> = (0..boundaries)
+					.map(|boundary| self.hashes[boundary * tokens + token])
+					.collect();
+				merkle::root(&own)
+			})
+			.collect()
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use sp_crypto_hashing::blake2_256;
+
+	#[test]
+	fn roots_should_be_those_of_the_definition() {
+		let (width, tokens, boundaries) = (5, 3, 40);
+		let state = |boundary: usize, token: usize| -> Vec<f32> {
+			(0..width)
+				.map(|i| (boundary * 7 + token * 3 + i) as f32 * 0.37 - 4.0)
+				.collect()
+		};
+		let hash = |boundary: usize, token: usize| {
+			let mut bytes = vec![DOMAIN];
+			for word in [SPEC_VERSION, 10 + token as u32, boundary as u32] {
+				bytes.extend_from_slice(&word.to_le_bytes());
+			}
+			bytes.extend(
+				state(boundary, token)
+					.iter()
+					.flat_map(|value| value.to_le_bytes()),
+			);
+			H256(blake2_256(&bytes))
+		};
+		let expected: Vec<H256> = (0..tokens)
+			.map(|token| {
+				let own: Vec<H256> = (0..boundaries)
+					.map(|boundary| hash(boundary, token))
+					.collect();
+				merkle::root(&own)
+			})
+			.collect();
+		for threads in [1, 3] {
+			let pool = Pool::new(threads);
+			let mut recorder = Recorder::default();
+			recorder.begin(width);
+			for boundary in 0..boundaries {
+				let states: Vec<f32> = (0..tokens)
+					.flat_map(|token| state(boundary, token))
+					.collect();
+				recorder.record(&pool, boundary as u32, &[10, 11, 12], &states);
+			}
+			assert_eq!(recorder.roots(&pool, tokens), expected);
 		}
-		self.positions[index].push(H256(blake2_256(&self.buffer)));
 	}
 }

@@ -1,6 +1,10 @@
 //! Public types of the engine: what goes in, what comes out.
 
-use aria_primitives::{H256, receipt::Sampling, work::Fault};
+use aria_primitives::{
+	H256,
+	receipt::{Constraints, Sampling},
+	work::Fault,
+};
 use serde::{Deserialize, Serialize};
 
 /// A request to continue a prompt.
@@ -12,10 +16,18 @@ pub struct GenerateRequest {
 	pub max_tokens: u32,
 	/// How tokens are chosen.
 	pub sampling: Sampling,
+	/// Bias and grammar. The hash in `sampling` follows from it.
+	pub constraints: Constraints,
 	/// Texts that end the answer; none of them is part of the text.
 	pub stop: Vec<String>,
+	/// Whether to report log probabilities: that takes all logits, where the best ones are often enough.
+	pub logprobs: bool,
 	/// How many of the best tokens to report at each position; at most [`MAX_TOP_LOGPROBS`].
 	pub top_logprobs: u8,
+	/// Who asks: when there are more requests than places, those who have fewer running go first.
+	pub client: u64,
+	/// Whether tokens that end a turn are tokens like others: for measurements. No verifier accepts the answer.
+	pub ignore_end: bool,
 }
 
 /// Most alternatives reported per token.
@@ -34,6 +46,8 @@ pub enum Event {
 	Done(Box<Generation>),
 	/// The answer failed; the last event.
 	Error(EngineError),
+	/// A re-execution is complete; the only event.
+	Checked(RecheckResult),
 }
 
 /// A chosen token.
@@ -43,7 +57,7 @@ pub struct TokenEvent {
 	pub id: u32,
 	/// Text that became certain with this token: empty while a character or a possible stop text is incomplete.
 	pub text: String,
-	/// Natural logarithm of the token's probability before temperature.
+	/// Natural logarithm of the token's probability before temperature; zero unless asked for.
 	pub logprob: f32,
 	/// The best tokens at this position with their log probabilities, best first.
 	pub top: Vec<(u32, f32)>,
@@ -83,12 +97,16 @@ pub struct Generation {
 	pub tokens: Vec<u32>,
 	/// Text of the answer, without end-of-turn tokens and cut before a stop text.
 	pub text: String,
-	/// Log probability of each output token.
+	/// Log probability of each output token; none unless asked for.
 	pub logprobs: Vec<f32>,
 	/// Root over the hidden-state hashes.
 	pub trace_root: H256,
 	/// How tokens were chosen.
 	pub sampling: Sampling,
+	/// Bias and grammar.
+	pub constraints: Constraints,
+	/// Prompt tokens whose keys and values were there from an earlier request.
+	pub cached_tokens: u32,
 	/// Multiply-accumulates, by the model's [`OperationCount`](aria_primitives::provenance::OperationCount).
 	pub operations: u64,
 	/// Energy of the answer and how it was known.
@@ -108,18 +126,22 @@ pub struct RecheckRequest {
 	pub output: Vec<u32>,
 	/// Claimed sampling.
 	pub sampling: Sampling,
+	/// Claimed bias and grammar.
+	pub constraints: Constraints,
 	/// Claimed trace root.
 	pub trace_root: H256,
+	/// Whether log probabilities are wanted.
+	pub logprobs: bool,
 }
 
-/// What re-execution found: the log probability of each output token, or the first fault.
+/// What re-execution found: the log probability of each output token if asked for, or the first fault.
 pub type RecheckResult = Result<Vec<f32>, Fault>;
 
 /// Why a request was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
 	/// All places in the queue are taken; try again later.
-	#[error("the engine's queue is full ({0} requests waiting)")]
+	#[error("the engine is full ({0} requests running or waiting)")]
 	QueueFull(usize),
 	/// The engine's thread has ended.
 	#[error("the engine has stopped")]
@@ -159,4 +181,12 @@ pub enum EngineError {
 	/// The engine's thread has ended.
 	#[error("the engine has stopped")]
 	Stopped,
+	/// A model without a head.
+	#[error(
+		"this model makes embeddings and can't write text; use /v1/embeddings or a model with a head"
+	)]
+	NoHead,
+	/// A grammar that can't be used.
+	#[error("the grammar can't be used: {0}")]
+	Grammar(String),
 }

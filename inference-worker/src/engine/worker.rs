@@ -1,8 +1,9 @@
-//! The engine's own thread: a bounded queue of jobs, one at a time, seen through a handle that any task may clone.
+//! The engine's own thread, seen through a handle that any task may clone.
 
 use super::{
-	generate::{generate, prepare},
-	recheck::recheck,
+	generate::prepare,
+	scheduler::{Options, Scheduler},
+	sequence::Sink,
 	types::*,
 };
 use crate::{energy::Meter, model::Model};
@@ -30,24 +31,89 @@ pub struct EngineHandle {
 /// The engine.
 pub struct Engine;
 
+/// A place in the engine, given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+	fn drop(&mut self) {
+		self.0.fetch_sub(1, Ordering::Relaxed);
+	}
+}
+
+/// An answer's events.
+struct Events {
+	sender: mpsc::Sender<Event>,
+	_place: Place,
+}
+
+impl Sink for Events {
+	fn send(&mut self, event: Event) {
+		// The channel has room for every token and the end, so sending fails only when nobody listens.
+		drop(self.sender.try_send(event));
+	}
+
+	fn is_closed(&self) -> bool {
+		self.sender.is_closed()
+	}
+}
+
+/// A re-execution's result.
+struct Verdict {
+	sender: Option<oneshot::Sender<RecheckResult>>,
+	_place: Place,
+}
+
+impl Sink for Verdict {
+	fn send(&mut self, event: Event) {
+		if let (Event::Checked(result), Some(sender)) = (event, self.sender.take()) {
+			// Fails only when nobody listens.
+			drop(sender.send(result));
+		}
+	}
+
+	fn is_closed(&self) -> bool {
+		self.sender.as_ref().is_some_and(oneshot::Sender::is_closed)
+	}
+}
+
 impl Engine {
-	/// Starts a thread that runs the model; at most `queue` jobs wait.
+	/// Starts a thread that runs the model.
 	pub fn spawn(
 		model: Arc<Model>,
 		backend: Backend,
 		meter: Meter,
-		queue: usize,
+		options: Options,
 	) -> std::io::Result<EngineHandle> {
-		let limit = queue.max(1);
+		let limit = options.parallel.max(1) + options.queue;
 		let (jobs, mut inbox) = mpsc::channel(limit);
 		let queued = Arc::new(AtomicUsize::new(0));
 		let (thread_model, thread_queued) = (model.clone(), queued.clone());
 		std::thread::Builder::new()
 			.name("engine".into())
 			.spawn(move || {
-				while let Some(job) = inbox.blocking_recv() {
-					run(&thread_model, &backend, &meter, job);
-					thread_queued.fetch_sub(1, Ordering::Relaxed);
+				let mut scheduler = Scheduler::new(&thread_model, &backend, &meter, options);
+				let place = || Place(thread_queued.clone());
+				loop {
+					// With nothing to do, wait for the next job; otherwise take those that are there.
+					let job = if scheduler.is_idle() {
+						match inbox.blocking_recv() {
+							Some(job) => Some(job),
+							None => return,
+						}
+					} else {
+						inbox.try_recv().ok()
+					};
+					match job {
+						Some(Job::Generate(request, sender)) => {
+							let _place = place();
+							scheduler.generate(request, Box::new(Events { sender, _place }));
+						}
+						Some(Job::Recheck(request, sender)) => {
+							let (sender, _place) = (Some(sender), place());
+							scheduler.recheck(request, Box::new(Verdict { sender, _place }));
+						}
+						None => scheduler.step(),
+					}
 				}
 			})?;
 		Ok(EngineHandle {
@@ -56,28 +122,6 @@ impl Engine {
 			queued,
 			limit,
 		})
-	}
-}
-
-fn run(model: &Model, backend: &Backend, meter: &Meter, job: Job) {
-	match job {
-		Job::Generate(request, events) => {
-			let cancelled = || events.is_closed();
-			// The channel has room for every token and the end, so sending fails only when nobody listens.
-			let mut on_token = |token| drop(events.try_send(Event::Token(token)));
-			let result = generate(model, backend, meter, request, &mut on_token, &cancelled);
-			let last = match result {
-				Ok(generation) => Event::Done(Box::new(generation)),
-				Err(error) => Event::Error(error),
-			};
-			drop(events.try_send(last));
-		}
-		Job::Recheck(request, answer) => {
-			let result = recheck(model, backend, &request, &|| answer.is_closed());
-			if let Some(result) = result {
-				drop(answer.send(result));
-			}
-		}
 	}
 }
 
@@ -93,11 +137,16 @@ impl EngineHandle {
 	}
 
 	fn send(&self, job: Job) -> Result<(), SubmitError> {
-		self.queued.fetch_add(1, Ordering::Relaxed);
+		let full = SubmitError::QueueFull(self.limit);
+		let taken = |queued: usize| (queued < self.limit).then_some(queued + 1);
+		let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+		self.queued
+			.fetch_update(set, fetch, taken)
+			.map_err(|_| full.clone())?;
 		self.jobs.try_send(job).map_err(|error| {
 			self.queued.fetch_sub(1, Ordering::Relaxed);
 			match error {
-				mpsc::error::TrySendError::Full(_) => SubmitError::QueueFull(self.limit),
+				mpsc::error::TrySendError::Full(_) => full,
 				mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
 			}
 		})

@@ -1,156 +1,252 @@
-//! Identity of a model: a Merkle root over everything that decides its answers, whatever file it came from.
+//! Identity of a model: a Merkle root over everything that decides its answers, whatever files it came from.
 //!
-//! The tree's leaf 0 is the manifest, SCALE of: `"aria-model-v1"`, specification version, `"relu2"` or `"silu"`, the shape
-//! (hidden, layers, heads, key heads, head width, feed-forward width, vocabulary, context as `u32`), bits of rope
-//! base and norm epsilon, blake2b-256 of the tokenizer ([`Tokenizer::canonical`]), blake2b-256 of the chat template
-//! (zero if none), whether the head is the embedding, and each tensor's name, rows and columns. The nodes after it are
-//! the tensors' own roots in the manifest's order: each the root over the tensor's rows. A ternary row is the scale
-//! (f32 LE) and the codes `weight + 1`, two bits each, low bits first; a row of the embedding is binary16 LE; a row of
-//! a head of its own is the scale (f32 LE) and the integers in eight bits; a norm is f32 LE.
+//! The tree's leaf 0 is the manifest, SCALE of: `"aria-model-v1"`, specification version, family, activation, the shape
+//! (hidden, layers, heads, key heads, head width, feed-forward width, vocabulary, context as `u32`), bits of rope base
+//! and norm epsilon, how rotary frequencies are scaled, blake2b-256 of the tokenizer ([`Tokenizer::canonical`]),
+//! blake2b-256 of the chat template (zero if none), whether there is a head and whether it is the embedding, and each
+//! tensor's name, rows and columns in ascending order of names. The nodes after it are the tensors' own roots in that
+//! order: each the root over the tensor's rows. Rows are
 //!
-//! [`Tokenizer::canonical`]: crate::tokenizer::Tokenizer::canonical
+//! - of a ternary matrix, the codes `weight + 1`, two bits each, low bits first, queries and keys in the order of
+//!   [`RopePairing::Neox`](aria_kernels::RopePairing); its scales are a tensor `….scale`, one f32 LE, or for each row
+//!   its blocks' as binary16 LE;
+//! - of the embedding, binary16 LE;
+//! - of a head of its own, the scale (f32 LE) and the integers in eight bits;
+//! - of a norm, f32 LE, one row.
 
-use super::{Activation, Block, Head, Model};
-use aria_kernels::{HeadMatrix, TernaryMatrix};
+use super::{
+	Activation, Head, ModelConfig,
+	config::{Family, RopeScaling},
+	template::ChatTemplate,
+};
+use crate::tokenizer::Tokenizer;
+use aria_kernels::{HeadMatrix, TernaryMatrix, math};
 use aria_primitives::{H256, ModelId, SPEC_VERSION, merkle};
+use blake2b_simd::Params;
 use codec::Encode;
+use rayon::prelude::*;
 use sp_crypto_hashing::blake2_256;
+use std::{collections::BTreeMap, sync::OnceLock};
 
-/// What [`of`] finds.
-pub struct Identity {
-	/// The root.
-	pub id: ModelId,
-	/// Canonical bytes in all leaves.
-	pub bytes: u64,
+/// Hashes of a tensor's rows, which may be found in any order on several threads.
+pub(super) struct Leaves(Vec<OnceLock<H256>>);
+
+fn leaf(bytes: &[u8]) -> H256 {
+	// As `merkle::leaf_hash`, without a copy.
+	let hash = Params::new()
+		.hash_length(32)
+		.to_state()
+		.update(&[0])
+		.update(bytes)
+		.finalize();
+	let mut out = H256::zero();
+	out.0.copy_from_slice(hash.as_bytes());
+	out
+}
+
+impl Leaves {
+	/// None found yet.
+	pub(super) fn new(rows: usize) -> Self {
+		Self((0..rows).map(|_| OnceLock::new()).collect())
+	}
+
+	fn put(&self, row: usize, hash: H256) {
+		if let Some(slot) = self.0.get(row) {
+			// Each row is seen once.
+			let _ = slot.set(hash);
+		}
+	}
+
+	/// A row of codes.
+	pub(super) fn codes(&self, row: usize, codes: &[u8]) {
+		let (whole, rest) = codes.as_chunks::<4>();
+		let mut bytes: Vec<u8> = whole
+			.iter()
+			.map(|[a, b, c, d]| a | b << 2 | c << 4 | d << 6)
+			.collect();
+		if !rest.is_empty() {
+			bytes.push(rest.iter().rev().fold(0, |byte, code| byte << 2 | code));
+		}
+		self.put(row, leaf(&bytes));
+	}
+
+	/// Rows of binary16, from `first` on.
+	pub(super) fn halves(&self, first: usize, halves: &[u16], cols: usize) {
+		let mut bytes = vec![0; 2 * cols];
+		for (row, halves) in (first..).zip(halves.chunks_exact(cols)) {
+			for (bytes, half) in bytes.as_chunks_mut().0.iter_mut().zip(halves) {
+				*bytes = half.to_le_bytes();
+			}
+			self.put(row, leaf(&bytes));
+		}
+	}
+
+	fn hashes(self) -> Vec<H256> {
+		self.0
+			.into_iter()
+			.map(|slot| slot.into_inner().unwrap_or_default())
+			.collect()
+	}
 }
 
 struct Tensor {
-	name: String,
 	rows: u32,
 	cols: u32,
 	root: H256,
 	bytes: u64,
 }
 
-/// Canonical bytes of a ternary row.
-pub fn ternary_row(matrix: &TernaryMatrix, row: usize) -> Vec<u8> {
-	let mut bytes = matrix.scale().to_le_bytes().to_vec();
-	bytes.extend(matrix.row(row).chunks(4).map(|codes| {
-		codes
+/// The tensors of a model, as they are loaded.
+#[derive(Default)]
+pub(super) struct Manifest(BTreeMap<String, Tensor>);
+
+impl Manifest {
+	fn add(&mut self, name: String, cols: usize, row_bytes: usize, leaves: &[H256]) {
+		let tensor = Tensor {
+			rows: leaves.len() as u32,
+			cols: cols as u32,
+			root: merkle::root(leaves),
+			bytes: (leaves.len() * row_bytes) as u64,
+		};
+		self.0.insert(name, tensor);
+	}
+
+	/// A tensor whose rows were hashed.
+	pub(super) fn rows(&mut self, name: &str, cols: usize, row_bytes: usize, leaves: Leaves) {
+		self.add(name.to_owned(), cols, row_bytes, &leaves.hashes());
+	}
+
+	/// A norm.
+	pub(super) fn norm(&mut self, name: &str, values: &[f32]) {
+		let bytes: Vec<u8> = values
 			.iter()
-			.enumerate()
-			.fold(0u8, |byte, (i, code)| byte | ((code + 1) as u8) << (2 * i))
-	}));
-	bytes
-}
-
-fn float_row(values: &[f32]) -> Vec<u8> {
-	values
-		.iter()
-		.flat_map(|value| value.to_le_bytes())
-		.collect()
-}
-
-fn tensor(name: String, cols: usize, rows: impl Iterator<Item = Vec<u8>>) -> Tensor {
-	let mut bytes = 0;
-	let leaves: Vec<H256> = rows
-		.map(|row| {
-			bytes += row.len() as u64;
-			merkle::leaf_hash(&row)
-		})
-		.collect();
-	Tensor {
-		name,
-		rows: leaves.len() as u32,
-		cols: cols as u32,
-		root: merkle::root(&leaves),
-		bytes,
+			.flat_map(|value| value.to_le_bytes())
+			.collect();
+		self.add(name.to_owned(), values.len(), bytes.len(), &[leaf(&bytes)]);
 	}
-}
 
-/// Canonical bytes of a row of a head in eight bits.
-fn head_row(head: &HeadMatrix, row: usize) -> Vec<u8> {
-	let mut bytes = head.scale(row).to_le_bytes().to_vec();
-	bytes.extend(head.row(row).into_iter().map(|value| value as u8));
-	bytes
-}
+	/// The scales of a ternary matrix.
+	pub(super) fn scales(&mut self, name: &str, matrix: &TernaryMatrix) {
+		let name = format!("{name}.scale");
+		let Some(block) = matrix.block() else {
+			return self.add(name, 1, 4, &[leaf(&matrix.scale().to_le_bytes())]);
+		};
+		let count = matrix.cols() / block;
+		let leaves: Vec<H256> = (0..matrix.rows())
+			.map(|row| {
+				let bits = |block| math::f32_to_f16(matrix.block_scale(row, block));
+				let bytes: Vec<u8> = (0..count)
+					.flat_map(|block| bits(block).to_le_bytes())
+					.collect();
+				leaf(&bytes)
+			})
+			.collect();
+		self.add(name, count, 2 * count, &leaves);
+	}
 
-fn matrix(name: String, matrix: &TernaryMatrix) -> Tensor {
-	let rows = (0..matrix.rows()).map(|row| ternary_row(matrix, row));
-	tensor(name, matrix.cols(), rows)
-}
+	/// A head of its own.
+	pub(super) fn head(&mut self, name: &str, head: &HeadMatrix) {
+		let leaves: Vec<H256> = (0..head.rows())
+			.into_par_iter()
+			.map(|row| {
+				let mut bytes = head.scale(row).to_le_bytes().to_vec();
+				bytes.extend(head.row(row).into_iter().map(|value| value as u8));
+				leaf(&bytes)
+			})
+			.collect();
+		self.add(name.to_owned(), head.cols(), 4 + head.cols(), &leaves);
+	}
 
-fn block(layer: usize, block: &Block) -> Vec<Tensor> {
-	let name = |part: &str| format!("blk.{layer}.{part}");
-	let norms = block.norms().into_iter();
-	let norms = norms.map(|(part, values)| {
-		tensor(
-			name(&part),
-			values.len(),
-			std::iter::once(float_row(values)),
+	/// The root, and the canonical bytes in all leaves.
+	pub(super) fn finish(
+		self,
+		config: &ModelConfig,
+		tokenizer: &Tokenizer,
+		template: &ChatTemplate,
+		tied: bool,
+		head: &Option<Head>,
+	) -> (ModelId, u64) {
+		let shape = [
+			config.hidden,
+			config.layers,
+			config.heads,
+			config.kv_heads,
+			config.head_dim,
+			config.ffn,
+			config.vocab,
+			config.context,
+		]
+		.map(|size| size as u32);
+		let family = match config.family {
+			Family::BitNet => "bitnet",
+			Family::Llama => "llama",
+			Family::Qwen3 => "qwen3",
+		};
+		let activation = match config.activation {
+			Activation::SquaredRelu => "relu2",
+			Activation::Silu => "silu",
+		};
+		let listing: Vec<(&str, u32, u32)> = self
+			.0
+			.iter()
+			.map(|(name, tensor)| (name.as_str(), tensor.rows, tensor.cols))
+			.collect();
+		let manifest = (
+			("aria-model-v1", SPEC_VERSION, family, activation, shape),
+			(config.rope_theta.to_bits(), config.norm_eps.to_bits()),
+			scaling(&config.rope_scaling),
+			blake2_256(&tokenizer.canonical()),
+			template
+				.source()
+				.map_or([0; 32], |source| blake2_256(source.as_bytes())),
+			(head.is_some(), tied, listing),
 		)
-	});
-	let linears = block.linears().into_iter();
-	norms
-		.chain(linears.map(|(part, linear)| matrix(name(part), &linear.weight)))
-		.collect()
+			.encode();
+		let nodes: Vec<H256> = std::iter::once(leaf(&manifest))
+			.chain(self.0.values().map(|tensor| tensor.root))
+			.collect();
+		let bytes = self.0.values().map(|tensor| tensor.bytes).sum::<u64>();
+		(merkle::root(&nodes), manifest.len() as u64 + bytes)
+	}
 }
 
-/// Identity of a model, from its weights in memory.
-pub fn of(model: &Model) -> Identity {
-	let config = &model.config;
-	let rows = model.embedding.rows.chunks_exact(config.hidden);
-	let rows = rows.map(|row| row.iter().flat_map(|half| half.to_le_bytes()).collect());
-	let mut tensors = vec![tensor("token_embd".to_owned(), config.hidden, rows)];
-	match &model.head {
-		Some(Head::Int8(head)) if !model.tied => {
-			let rows = (0..head.rows()).map(|row| head_row(head, row));
-			tensors.push(tensor("output".to_owned(), head.cols(), rows));
+/// A kind and its numbers, floats as bits.
+fn scaling(scaling: &RopeScaling) -> (u8, Vec<u32>) {
+	match scaling {
+		RopeScaling::None => (0, Vec::new()),
+		RopeScaling::Factors(factors) => {
+			(1, factors.iter().map(|factor| factor.to_bits()).collect())
 		}
-		Some(Head::Ternary(head)) => tensors.push(matrix("output".to_owned(), head)),
-		_ => {}
+		RopeScaling::Yarn {
+			factor,
+			original,
+			beta_fast,
+			beta_slow,
+			attention,
+		} => {
+			let floats = [*factor, *beta_fast, *beta_slow, attention.unwrap_or(0.0)];
+			(
+				2,
+				std::iter::once(*original)
+					.chain(floats.map(f32::to_bits))
+					.collect(),
+			)
+		}
 	}
-	for (layer, weights) in model.blocks.iter().enumerate() {
-		tensors.extend(block(layer, weights));
-	}
-	tensors.push(tensor(
-		"output_norm".to_owned(),
-		config.hidden,
-		std::iter::once(float_row(&model.output_norm)),
-	));
-	let shape = [
-		config.hidden,
-		config.layers,
-		config.heads,
-		config.kv_heads,
-		config.head_dim,
-		config.ffn,
-		config.vocab,
-		config.context,
-	]
-	.map(|size| size as u32);
-	let activation = match config.activation {
-		Activation::SquaredRelu => "relu2",
-		Activation::Silu => "silu",
-	};
-	let template = model.template.source();
-	let listing: Vec<(&str, u32, u32)> = tensors
-		.iter()
-		.map(|tensor| (tensor.name.as_str(), tensor.rows, tensor.cols))
-		.collect();
-	let manifest = (
-		("aria-model-v1", SPEC_VERSION, activation, shape),
-		(config.rope_theta.to_bits(), config.norm_eps.to_bits()),
-		blake2_256(&model.tokenizer.canonical()),
-		template.map_or([0; 32], |source| blake2_256(source.as_bytes())),
-		(model.tied, listing),
-	)
-		.encode();
-	let nodes: Vec<H256> = std::iter::once(merkle::leaf_hash(&manifest))
-		.chain(tensors.iter().map(|tensor| tensor.root))
-		.collect();
-	Identity {
-		id: merkle::root(&nodes),
-		bytes: manifest.len() as u64 + tensors.iter().map(|tensor| tensor.bytes).sum::<u64>(),
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn leaves_should_be_those_of_the_tree() {
+		assert_eq!(leaf(b"row"), merkle::leaf_hash(b"row"));
+		let leaves = Leaves::new(1);
+		leaves.codes(0, &[0, 1, 2, 1, 2, 0]);
+		assert_eq!(
+			leaves.hashes(),
+			[merkle::leaf_hash(&[0b01_10_01_00, 0b00_10])]
+		);
 	}
 }

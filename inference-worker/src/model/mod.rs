@@ -1,17 +1,24 @@
 //! Models in memory: weights, vocabulary, template and identity, whatever files they came from.
 
+mod checkpoint;
 pub mod config;
 pub mod gguf;
-pub mod identity;
+mod huggingface;
+mod identity;
 mod load;
+mod safetensors;
 pub mod template;
 
 pub use config::{Activation, ModelConfig};
-pub use load::ModelError;
+pub use load::{LoadOptions, ModelError};
 
-use crate::tokenizer::Tokenizer;
+use crate::{
+	engine::{EngineError, grammar::Grammars},
+	tokenizer::Tokenizer,
+};
 use aria_kernels::{HeadMatrix, RopeTable, TernaryMatrix, math};
 use aria_primitives::{ModelId, provenance::OperationCount};
+use std::sync::OnceLock;
 use template::ChatTemplate;
 
 /// The embedding: a row of binary16 numbers for each token.
@@ -132,9 +139,24 @@ pub struct Model {
 	pub id: ModelId,
 	/// Canonical size, bytes.
 	pub bytes: u64,
+	/// Made when the first answer of a given form is asked for.
+	pub(crate) grammars: OnceLock<Result<Grammars, EngineError>>,
 }
 
 impl Model {
+	/// What compiles grammars for this vocabulary.
+	///
+	/// # Errors
+	///
+	/// As [`Grammars::new`].
+	pub fn grammars(&self) -> Result<&Grammars, EngineError> {
+		let make = || Grammars::new(&self.tokenizer, self.config.vocab);
+		self.grammars
+			.get_or_init(make)
+			.as_ref()
+			.map_err(Clone::clone)
+	}
+
 	/// Number of weights, however they are stored.
 	pub fn parameters(&self) -> u64 {
 		let table = (self.config.vocab * self.config.hidden) as u64;
@@ -147,6 +169,21 @@ impl Model {
 		let norms: usize = norms.map(|(_, norm)| norm.len()).sum();
 		// A multiply-accumulate of the ternary layers is one of their weights.
 		self.operations().position + table + head + (norms + self.output_norm.len()) as u64
+	}
+
+	/// Bytes of weights that choosing the best token reads, keys and values apart: the limit of one answer's speed.
+	pub fn bytes_per_token(&self) -> u64 {
+		let linears = self.blocks.iter().flat_map(Block::linears);
+		let linears: usize = linears
+			.map(|(_, linear)| linear.weight.packed_bytes())
+			.sum();
+		let head = match &self.head {
+			// The first of two planes decides nearly all.
+			Some(Head::Int8(head)) => head.packed_bytes() / 2,
+			Some(Head::Ternary(head)) => head.packed_bytes(),
+			None => 0,
+		};
+		(linears + head) as u64
 	}
 
 	/// Multiply-accumulates of an answer.

@@ -1,5 +1,6 @@
 //! Chat templates: messages to the one text that the model was trained on.
 
+use crate::tokenizer::Tokenizer;
 use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,30 @@ const MAX_TEMPLATE: usize = 256 * 1024;
 /// Most template instructions run for one request.
 const FUEL: u64 = 10_000_000;
 
-/// Used when the file has none: role lines as in the training text of small models.
+/// As `ChatFormat` in microsoft/BitNet's gpu/tokenizer.py writes conversations of 2B4T.
+const BITNET: &str = "{{ bos_token }}{% for message in messages %}{{ message.role | capitalize }}: {{ message.content | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}";
+/// Llama 3.
+const LLAMA3: &str = "{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n{{ message.content | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}";
+/// Falcon 3.
+const FALCON3: &str = "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}";
+/// ChatML: Falcon-E, Qwen 3 and what is made of it.
+const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+/// The template of a model whose files have none, by its architecture and the markup in its vocabulary.
+pub fn built_in(architecture: Option<&str>, tokenizer: &Tokenizer) -> Option<&'static str> {
+	let ids = 0..tokenizer.len() as u32;
+	let has = |text: &str| ids.clone().any(|id| tokenizer.token(id) == Some(text));
+	if has("<|im_start|>") && has("<|im_end|>") {
+		return Some(CHATML);
+	}
+	if has("<|eot_id|>") {
+		let bitnet = architecture.is_some_and(|name| name.starts_with("bitnet"));
+		return Some(if bitnet { BITNET } else { LLAMA3 });
+	}
+	(has("<|assistant|>") && has("<|user|>")).then_some(FALCON3)
+}
+
+/// Used when there is nothing else: role lines as in the training text of small models.
 const FALLBACK: &str = "{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}";
 
 /// Why messages can't become a prompt.

@@ -52,9 +52,18 @@ pub struct ServiceArgs {
 	/// Threads; all cores if not given. The answer does not depend on it.
 	#[arg(long)]
 	pub threads: Option<usize>,
-	/// Requests that may wait; more are refused.
-	#[arg(long, default_value_t = 16)]
+	/// Requests that share passes over the weights.
+	#[arg(long, default_value_t = 32, value_parser = positive)]
+	pub parallel: usize,
+	/// Requests that may wait for a place; more are refused.
+	#[arg(long, default_value_t = 64)]
 	pub queue: usize,
+	/// Compute every prompt anew. Otherwise how long an answer takes shows whether its prompt begins as an earlier one.
+	#[arg(long)]
+	pub no_prefix_cache: bool,
+	/// Memory for keys and values, MiB; at least what one full context takes.
+	#[arg(long, default_value_t = 1024)]
+	pub cache_mib: u64,
 	/// Multiaddress at which verifiers reach this machine.
 	#[arg(long, default_value = "/ip4/127.0.0.1/tcp/0")]
 	pub listen: Multiaddr,
@@ -84,7 +93,10 @@ impl Default for ServiceArgs {
 			state_dir: None,
 			roles: vec![Role::Worker],
 			threads: None,
-			queue: 16,
+			parallel: 32,
+			queue: 64,
+			no_prefix_cache: false,
+			cache_mib: 1024,
 			listen: Multiaddr::empty()
 				.with(std::net::Ipv4Addr::LOCALHOST.into())
 				.with(libp2p::multiaddr::Protocol::Tcp(0)),
@@ -94,6 +106,13 @@ impl Default for ServiceArgs {
 			alter_token: false,
 		}
 	}
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+	text.parse()
+		.ok()
+		.filter(|number| *number > 0)
+		.ok_or_else(|| "expected a whole number above 0".to_owned())
 }
 
 /// Longest key file, bytes.

@@ -12,6 +12,8 @@ fn receipt(seed: u8) -> ReceiptFile {
 		logprobs: vec![-0.5, -0.5],
 		trace_root: H256::repeat_byte(seed),
 		sampling: Default::default(),
+		constraints: Default::default(),
+		cached_tokens: 0,
 		operations: 77,
 		energy: Default::default(),
 		finish: FinishReason::Stop,

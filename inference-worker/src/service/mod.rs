@@ -16,7 +16,7 @@ use crate::{
 	api::{self, ApiState},
 	chain::{Account, Block, Chain, ChainError},
 	energy::{Meter, POWERCAP},
-	engine::{Engine, EngineHandle},
+	engine::{Engine, EngineHandle, Options},
 	model::Model,
 	p2p::{self, Answer, Network},
 };
@@ -166,7 +166,14 @@ async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 	let model = tokio::task::spawn_blocking(move || Model::open(&path, packing)).await?;
 	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
 	let meter = Meter::new(Path::new(POWERCAP), args.watts);
-	Ok(Engine::spawn(Arc::new(model), backend, meter, args.queue)?)
+	let options = Options {
+		cache_bytes: args.cache_mib << 20,
+		parallel: args.parallel,
+		queue: args.queue,
+		prefix_cache: !args.no_prefix_cache,
+		..Options::default()
+	};
+	Ok(Engine::spawn(Arc::new(model), backend, meter, options)?)
 }
 
 async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) -> Result<Network> {

@@ -121,6 +121,7 @@ pub(super) async fn hand_over(
 		salt: file.salt,
 		prompt: file.prompt,
 		output: file.output,
+		constraints: file.constraints,
 	})
 }
 

@@ -195,6 +195,7 @@ pub(super) async fn judge(
 		salt: opening.salt,
 		prompt: opening.prompt,
 		output: opening.output,
+		constraints: opening.constraints,
 		text: None,
 	};
 	if file.signed.leaf() != leaf {
@@ -203,12 +204,7 @@ pub(super) async fn judge(
 	if let Err(failure) = check_fields(engine.model(), &file) {
 		return Ok(Verdict::Reject(failure.fault()));
 	}
-	let request = RecheckRequest {
-		prompt: file.prompt,
-		output: file.output,
-		sampling: file.signed.receipt.sampling,
-		trace_root: file.signed.receipt.trace_root,
-	};
+	let request = RecheckRequest::from(&file);
 	loop {
 		match engine.recheck(request.clone()).await {
 			Ok(Ok(_)) => return Ok(Verdict::Accept),

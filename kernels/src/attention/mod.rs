@@ -14,8 +14,10 @@ pub(crate) mod portable;
 
 /// Cached rows that are widened together.
 pub(crate) const TILE_ROWS: usize = 16;
+/// How far ahead of its use a row is asked for: whole tiles.
+pub(crate) const PREFETCH_ROWS: usize = 80;
 
-/// Some consecutive rows of the cache, of one head or a part of it.
+/// Some consecutive rows of the cache, of one head or a part of it, in one page.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a> {
 	/// Half-precision bits, from the first row's first element on.
@@ -26,6 +28,9 @@ pub(crate) struct Tile<'a> {
 	pub(crate) width: usize,
 	/// Rows, 1 to [`TILE_ROWS`].
 	pub(crate) rows: usize,
+	/// Elements from the first row to the one that is read [`PREFETCH_ROWS`] later, in this page or in
+	/// another; 0 when there is none.
+	pub(crate) ahead: isize,
 }
 
 /// The lanes of eight sums.
@@ -107,17 +112,14 @@ macro_rules! attention_kernels {
 			}
 		}
 
-		/// How far ahead of its use a row is asked for.
-		const PREFETCH_ROWS: usize = 80;
-
-		/// Asks for rows that come soon, `rows` of a tile away; they need not exist.
+		/// Asks for `rows` of the tile that comes soon; they need not exist.
 		///
 		/// Spread over the arithmetic of a tile, because the CPU has room for few requests at a time.
 		$(#[$attribute])*
 		fn prefetch(tile: Tile<'_>, rows: Range<usize>) {
 			for row in rows {
-				let start = (row + PREFETCH_ROWS) * tile.stride;
-				vector::prefetch(tile.halves.as_ptr().wrapping_add(start), tile.width);
+				let start = tile.ahead.wrapping_add_unsigned(row * tile.stride);
+				vector::prefetch(tile.halves.as_ptr().wrapping_offset(start), tile.width);
 			}
 		}
 

@@ -6,6 +6,9 @@ use crate::pool::Disjoint;
 impl Backend {
 	/// Root-mean-square normalisation of each row of `weight.len()` elements.
 	///
+	/// With a weight of `head_dim` elements this normalises each head of queries or keys by itself, as
+	/// Qwen 3 does before the rotary embedding.
+	///
 	/// # Panics
 	///
 	/// If `weight` is empty, or `x` is not whole rows or not as long as `out`.

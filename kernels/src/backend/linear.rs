@@ -1,6 +1,6 @@
 //! Quantised activations and linear layers.
 
-use super::{Backend, kernel, whole_rows};
+use super::{Backend, kernel};
 use crate::{
 	pool::Disjoint,
 	quant::{NonFinite, QuantizedActivations},
@@ -33,45 +33,23 @@ impl Backend {
 		cols: usize,
 		out: &mut QuantizedActivations,
 	) -> Result<(), NonFinite> {
-		let tokens = whole_rows(x.len(), cols);
-		out.resize(tokens, cols);
-		let stride = out.stride;
-		let q = Disjoint::new(&mut out.q);
-		let inv = Disjoint::new(&mut out.inv);
-		let sums = Disjoint::new(&mut out.sums);
-		self.split(tokens, x.len(), |range| {
-			for token in range {
-				// SAFETY: each token is in one range, and has its own part of each buffer.
-				let (q, inv, sum) = unsafe {
-					(
-						q.part(token * stride, cols),
-						inv.part(token, 1),
-						sums.part(token, 1),
-					)
-				};
-				// A zero scale marks a bad row: a good one is always positive.
-				(inv[0], sum[0]) =
-					kernel!(self, quantize_row(&x[token * cols..][..cols], q)).unwrap_or((0.0, 0));
-			}
-		});
-		if tokens == 1 && self.packing() == Packing::Dense {
+		self.quantize_blocks(x, cols, cols, out)?;
+		if out.tokens == 1 && self.packing() == Packing::Dense {
 			let mut tables = std::mem::take(&mut out.tables);
 			self.build_tables(out, &mut tables);
 			out.tables = tables;
 		}
-		if out.inv.contains(&0.0) {
-			out.clear();
-			let index = x.iter().position(|x| !x.is_finite()).unwrap_or(0);
-			return Err(NonFinite { index });
-		}
 		Ok(())
 	}
 
-	/// `out[token * rows + row] = (Σ w q / a) scale`.
+	/// `out[token * rows + row] = (Σ w q / a) scale`, or, if weights have a scale for each block of
+	/// columns, the sum of that over the blocks, see [`scalar::block_dot`].
 	///
 	/// # Panics
 	///
-	/// If the shapes do not fit: `a.cols() == w.cols()`, `out.len() == a.tokens() * w.rows()`.
+	/// If the shapes do not fit: `a.cols() == w.cols()`, `out.len() == a.tokens() * w.rows()`; or if
+	/// activations were quantised by other blocks than those of the weights: `a.block()` is
+	/// `w.block()`, or `w.cols()` if that is `None`.
 	pub fn linear(&self, w: &TernaryMatrix, a: &QuantizedActivations, out: &mut [f32]) {
 		self.linear_group(a, &mut [(w, out)]);
 	}
@@ -98,6 +76,11 @@ impl Backend {
 				tokens * w.rows(),
 				"output does not fit the matrix"
 			);
+			assert_eq!(
+				a.block,
+				w.block().unwrap_or(cols),
+				"activations are quantised by other blocks than the weights"
+			);
 			work += w.rows() * cols * tokens;
 			dense |= w.packing() == Packing::Dense;
 			jobs.push((*w, Disjoint::new(out)));
@@ -120,7 +103,9 @@ impl Backend {
 				if here.is_empty() {
 					continue;
 				}
-				if tokens == 1 {
+				if let Some(scales) = w.blocks() {
+					self.linear_blocks(w, scales, a, here, out);
+				} else if tokens == 1 {
 					self.one_token(w, a, tables, here, out);
 				} else {
 					self.many_tokens(w, a, here, out);

@@ -11,9 +11,12 @@ use crate::{
 use std::ops::Range;
 
 mod attention;
+mod blocks;
 mod elementwise;
 mod head;
 mod linear;
+
+pub use attention::{AttentionJob, KV_PAGE_ROWS};
 
 /// Below this many multiplications or elements, waking threads costs more than it saves.
 const PARALLEL_WORK: usize = 1 << 15;
@@ -93,6 +96,11 @@ impl Backend {
 	/// The number of threads in use.
 	pub fn threads(&self) -> usize {
 		self.pool.threads()
+	}
+
+	/// The threads, for other work that is divided in the same way.
+	pub fn pool(&self) -> &Pool {
+		&self.pool
 	}
 
 	/// Calls `f` with disjoint ranges that cover `0..items`, on all threads when `work` is large.

@@ -1,6 +1,7 @@
 //! Weights unpacked to a byte each, for many tokens.
 
 use super::{PANEL_ROWS, Panel, dense, two_bit};
+use core::ops::Range;
 
 /// Columns unpacked at a time: whole groups of the dense packing and whole blocks of the two-bit
 /// one. A block of codes fits the first-level cache beside the activations of some tokens, and a
@@ -41,18 +42,7 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 			let per_run = cols / two_bit::BLOCK_COLS;
 			let first = block * (BLOCK_COLS / two_bit::BLOCK_COLS);
 			let count = (BLOCK_COLS / two_bit::BLOCK_COLS).min(per_run - first);
-			for (run, blocks) in blocks.chunks_exact(per_run).enumerate() {
-				let steps = codes.0.as_chunks_mut::<4>().0;
-				for (block, steps) in blocks[first..][..count].iter().zip(steps) {
-					for (p, step) in steps.iter_mut().enumerate() {
-						let rows = &mut step[run * two_bit::BLOCK_ROWS..][..two_bit::BLOCK_ROWS];
-						for (code, byte) in rows.as_flattened_mut().iter_mut().zip(block) {
-							*code = byte >> (2 * p) & 3;
-						}
-					}
-				}
-			}
-			4 * count
+			unpack_two_bit(blocks, per_run, first..first + count, codes)
 		}
 		Panel::Dense(groups, _) => {
 			let first = block * (BLOCK_COLS / dense::GROUP_COLS);
@@ -61,4 +51,27 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 			count * (dense::GROUP_COLS / 4)
 		}
 	}
+}
+
+/// Unpacks some blocks of each run of a two-bit panel with `per_run` blocks; returns their steps.
+#[inline(always)]
+pub(crate) fn unpack_two_bit(
+	blocks: &[two_bit::Block],
+	per_run: usize,
+	columns: Range<usize>,
+	codes: &mut Codes,
+) -> usize {
+	let count = columns.len();
+	for (run, blocks) in blocks.chunks_exact(per_run).enumerate() {
+		let steps = codes.0.as_chunks_mut::<4>().0;
+		for (block, steps) in blocks[columns.clone()].iter().zip(steps) {
+			for (p, step) in steps.iter_mut().enumerate() {
+				let rows = &mut step[run * two_bit::BLOCK_ROWS..][..two_bit::BLOCK_ROWS];
+				for (code, byte) in rows.as_flattened_mut().iter_mut().zip(block) {
+					*code = byte >> (2 * p) & 3;
+				}
+			}
+		}
+	}
+	4 * count
 }

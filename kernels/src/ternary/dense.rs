@@ -81,28 +81,42 @@ pub(super) fn bytes(rows: usize, cols: usize) -> usize {
 	rows.div_ceil(PANEL_ROWS) * (padded_cols(cols) / GROUP_COLS) * size_of::<Group>()
 }
 
-/// Stores a row of codes, whole groups, every row once, into zeros. Returns its correction.
-pub(super) fn put(bytes: &mut [u8], row: usize, codes: &[u8]) -> i32 {
-	let per_panel = codes.len() / GROUP_COLS;
-	let groups = &mut bytes.as_chunks_mut().0[row / PANEL_ROWS * per_panel..][..per_panel];
-	let at = row % PANEL_ROWS;
-	let mut negatives = 0;
-	for (group, codes) in groups.iter_mut().zip(codes.as_chunks::<GROUP_COLS>().0) {
-		let group: &mut Group = group;
-		let mut signs = 0;
-		let mut magnitudes = [0; GROUP_TRIPLES];
-		for (magnitude, [a, b, c]) in magnitudes.iter_mut().zip(codes.as_chunks::<3>().0) {
-			let t = (9 * a + 3 * b + c) as i8 - 13;
-			signs = signs << 1 | u8::from(t < 0);
-			*magnitude = t.unsigned_abs();
+/// Stores the rows of a panel, whole groups of codes each, and sets their corrections.
+pub(super) fn put(bytes: &mut [u8], codes: &[u8], padded: usize, corrections: &mut [i32]) {
+	let mut negatives = [0; PANEL_ROWS];
+	let groups: &mut [Group] = bytes.as_chunks_mut().0;
+	for (index, group) in groups.iter_mut().enumerate() {
+		// Columns side by side, so that rows are the lanes of what follows.
+		let mut columns = [[1; PANEL_ROWS]; GROUP_COLS];
+		for (row, codes) in codes.chunks_exact(padded).enumerate() {
+			let codes = &codes[index * GROUP_COLS..][..GROUP_COLS];
+			for (column, code) in columns.iter_mut().zip(codes) {
+				column[row] = *code;
+			}
 		}
-		negatives += signs.count_ones() as i32;
-		group[at] = signs;
-		for (k, [low, high]) in magnitudes.as_chunks::<2>().0.iter().enumerate() {
-			group[PANEL_ROWS * (k + 1) + at] = low | high << 4;
+		let (signs, parts) = group.as_chunks_mut::<PANEL_ROWS>().0.split_at_mut(1);
+		let signs = &mut signs[0];
+		let mut count = [0_u8; PANEL_ROWS];
+		for (i, [a, b, c]) in columns.as_chunks::<3>().0.iter().enumerate() {
+			let part = &mut parts[i / 2];
+			for row in 0..PANEL_ROWS {
+				let ab = a[row] + a[row] + a[row] + b[row];
+				let t = (ab + ab + ab + c[row]).wrapping_sub(13);
+				// All bits when negative.
+				let negative = ((t as i8) >> 7) as u8;
+				let magnitude = (t ^ negative).wrapping_sub(negative);
+				signs[row] = signs[row] << 1 | negative & 1;
+				part[row] |= magnitude << (i % 2 * 4);
+				count[row] += negative & 1;
+			}
+		}
+		for (all, count) in negatives.iter_mut().zip(count) {
+			*all += i32::from(count);
 		}
 	}
-	negatives * CORRECTION
+	for (correction, negatives) in corrections.iter_mut().zip(negatives) {
+		*correction = negatives * CORRECTION;
+	}
 }
 
 /// Reads the weights of a row.

@@ -3,15 +3,22 @@
 //! Sources: `dequantize_row_i2_s` of microsoft/BitNet; `dequantize_row_tq1_0`, `_tq2_0` and
 //! `_q2_0` of ggml-org/llama.cpp; `unpack_weights` of huggingface/transformers.
 
-use super::{COLS_MULTIPLE, PackError, Packing, TernaryMatrix, checked_count, expect_length};
-use crate::math::f16_to_f32;
+use super::{PackError, PackOptions, TernaryMatrix, checked_count, expect_length};
 
 /// Bytes after the codes of an I2_S tensor: the scale and padding.
 const I2_S_TRAILER: usize = 32;
-/// Weights in a block of I2_S, and its bytes.
-const I2_S_BLOCK: (usize, usize) = (128, 32);
 /// Weights in a block of TQ1_0 and TQ2_0.
 const TQ_BLOCK: usize = 256;
+
+/// Weights in a block of I2_S, which files do not say: 128 in all that Microsoft published, 64 in
+/// those quantised on ARM by bitnet.cpp since November 2025.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum I2Block {
+	/// 16 bytes; codes of a byte are 16 elements apart.
+	B64,
+	/// 32 bytes; codes of a byte are 32 elements apart.
+	B128,
+}
 
 /// Weights in a block of Q2_0, which files do not say: 64 in llama.cpp, 128 in older files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,32 +41,60 @@ impl TernaryMatrix {
 	/// [`PackError`] when the shape is empty, `cols` is not a multiple of 32 or above
 	/// [`MAX_COLS`](super::MAX_COLS), `rows * cols` is not a multiple of 128, the length differs, a
 	/// code is 3, or the scale is not finite and positive.
-	pub fn from_i2_s(
+	pub fn from_i2_s<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
-		packing: Packing,
+		options: impl Into<PackOptions<'a>>,
+	) -> Result<Self, PackError> {
+		Self::from_i2_s_blocks(bytes, rows, cols, I2Block::B128, options)
+	}
+
+	/// As [`from_i2_s`](Self::from_i2_s) with blocks of 64 or 128 elements: byte `p` holds the codes
+	/// of elements `p`, `p + n`, `p + 2n` and `p + 3n`, where `n` is a quarter of the block.
+	///
+	/// # Errors
+	///
+	/// As [`from_i2_s`](Self::from_i2_s); with [`I2Block::B64`], `rows * cols` needs to be a multiple
+	/// of 64 only.
+	pub fn from_i2_s_blocks<'a>(
+		bytes: &[u8],
+		rows: usize,
+		cols: usize,
+		block: I2Block,
+		options: impl Into<PackOptions<'a>>,
+	) -> Result<Self, PackError> {
+		match block {
+			I2Block::B64 => Self::from_i2_s_runs::<16>(bytes, rows, cols, options.into()),
+			I2Block::B128 => Self::from_i2_s_runs::<32>(bytes, rows, cols, options.into()),
+		}
+	}
+
+	fn from_i2_s_runs<const RUN: usize>(
+		bytes: &[u8],
+		rows: usize,
+		cols: usize,
+		options: PackOptions<'_>,
 	) -> Result<Self, PackError> {
 		let count = checked_count(rows, cols)?;
-		if !count.is_multiple_of(I2_S_BLOCK.0) {
+		if !count.is_multiple_of(4 * RUN) {
 			return Err(PackError::Shape { rows, cols });
 		}
 		expect_length(count / 4 + I2_S_TRAILER, bytes.len())?;
 		let (codes, trailer) = bytes.split_at(count / 4);
 		let scale = f32::from_le_bytes([trailer[0], trailer[1], trailer[2], trailer[3]]);
-		Self::pack(rows, cols, scale, packing, |row, out| {
-			// A run of 32 columns lies in one block, at one bit position.
-			for (run, out) in out
-				.as_chunks_mut::<COLS_MULTIPLE>()
-				.0
-				.iter_mut()
-				.enumerate()
-			{
-				let element = row * cols + run * COLS_MULTIPLE;
-				let source = &codes[element / I2_S_BLOCK.0 * I2_S_BLOCK.1..][..I2_S_BLOCK.1];
-				let shift = 6 - 2 * (element % I2_S_BLOCK.0 / COLS_MULTIPLE);
-				for (out, byte) in out.iter_mut().zip(source) {
-					*out = byte >> shift & 3;
+		let blocks: &[[u8; RUN]] = codes.as_chunks().0;
+		Self::from_codes(rows, cols, scale, options, |row, out| {
+			// A run of columns lies in one block, at one bit position.
+			for (run, out) in out.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+				let run = row * cols / RUN + run;
+				let bytes = out.iter_mut().zip(&blocks[run / 4]);
+				// Shifts by constants are faster.
+				match run % 4 {
+					0 => bytes.for_each(|(out, byte)| *out = byte >> 6),
+					1 => bytes.for_each(|(out, byte)| *out = byte >> 4 & 3),
+					2 => bytes.for_each(|(out, byte)| *out = byte >> 2 & 3),
+					_ => bytes.for_each(|(out, byte)| *out = byte & 3),
 				}
 			}
 		})
@@ -73,24 +108,25 @@ impl TernaryMatrix {
 	/// # Errors
 	///
 	/// [`PackError`] when the shape is empty or too wide, `cols` is not a multiple of 256, the
-	/// length differs, a code is 3, a scale is negative or not finite, or blocks that are not all
-	/// zeros have different scales.
-	pub fn from_tq2_0(
+	/// length differs, a code is 3 in a block whose scale is not 0, or a scale is negative or not
+	/// finite.
+	pub fn from_tq2_0<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
-		packing: Packing,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		const BYTES: usize = 66;
 		let blocks = tensor_blocks::<BYTES>(bytes, rows, cols, TQ_BLOCK)?;
-		let scale = common_scale(blocks, |b| [b[64], b[65]])?;
-		Self::pack(rows, cols, scale, packing, |row, out| {
+		let scales = scales(blocks, 64);
+		Self::from_block_codes(rows, cols, TQ_BLOCK, scales, options, |row, out| {
 			let blocks = &blocks[row * (cols / TQ_BLOCK)..];
 			for (out, block) in out.as_chunks_mut::<TQ_BLOCK>().0.iter_mut().zip(blocks) {
-				for (i, out) in out.iter_mut().enumerate() {
-					*out = block[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+				for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+					for (out, byte) in out.iter_mut().zip(&block[i / 4 * 32..]) {
+						*out = byte >> (i % 4 * 2) & 3;
+					}
 				}
-				zero_when_unscaled(out, [block[64], block[65]]);
 			}
 		})
 	}
@@ -104,18 +140,18 @@ impl TernaryMatrix {
 	/// # Errors
 	///
 	/// As [`from_tq2_0`](Self::from_tq2_0).
-	pub fn from_tq1_0(
+	pub fn from_tq1_0<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
-		packing: Packing,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		const BYTES: usize = 54;
 		let blocks = tensor_blocks::<BYTES>(bytes, rows, cols, TQ_BLOCK)?;
-		let scale = common_scale(blocks, |b| [b[52], b[53]])?;
+		let scales = scales(blocks, 52);
 		// First column, first byte, bytes.
 		const PARTS: [(usize, usize, usize); 3] = [(0, 0, 32), (160, 32, 16), (240, 48, 4)];
-		Self::pack(rows, cols, scale, packing, |row, out| {
+		Self::from_block_codes(rows, cols, TQ_BLOCK, scales, options, |row, out| {
 			let blocks = &blocks[row * (cols / TQ_BLOCK)..];
 			for (out, block) in out.as_chunks_mut::<TQ_BLOCK>().0.iter_mut().zip(blocks) {
 				for (part, (column, byte, count)) in PARTS.into_iter().enumerate() {
@@ -131,7 +167,6 @@ impl TernaryMatrix {
 						}
 					}
 				}
-				zero_when_unscaled(out, [block[52], block[53]]);
 			}
 		})
 	}
@@ -143,35 +178,34 @@ impl TernaryMatrix {
 	/// # Errors
 	///
 	/// As [`from_tq2_0`](Self::from_tq2_0), with `cols` a multiple of the block.
-	pub fn from_q2_0(
+	pub fn from_q2_0<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
 		block: Q2Block,
-		packing: Packing,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		match block {
-			Q2Block::B64 => Self::from_q2_0_blocks::<18>(bytes, rows, cols, 64, packing),
-			Q2Block::B128 => Self::from_q2_0_blocks::<34>(bytes, rows, cols, 128, packing),
+			Q2Block::B64 => Self::from_q2_0_blocks::<18>(bytes, rows, cols, 64, options),
+			Q2Block::B128 => Self::from_q2_0_blocks::<34>(bytes, rows, cols, 128, options),
 		}
 	}
 
-	fn from_q2_0_blocks<const BYTES: usize>(
+	fn from_q2_0_blocks<'a, const BYTES: usize>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
 		weights: usize,
-		packing: Packing,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		let blocks = tensor_blocks::<BYTES>(bytes, rows, cols, weights)?;
-		let scale = common_scale(blocks, |b| [b[0], b[1]])?;
-		Self::pack(rows, cols, scale, packing, |row, out| {
+		let scales = scales(blocks, 0);
+		Self::from_block_codes(rows, cols, weights, scales, options, |row, out| {
 			let blocks = &blocks[row * (cols / weights)..];
 			for (out, block) in out.chunks_exact_mut(weights).zip(blocks) {
-				for (i, out) in out.iter_mut().enumerate() {
-					*out = block[2 + i / 4] >> (i % 4 * 2) & 3;
+				for (four, byte) in out.as_chunks_mut().0.iter_mut().zip(&block[2..]) {
+					*four = [byte & 3, byte >> 2 & 3, byte >> 4 & 3, byte >> 6];
 				}
-				zero_when_unscaled(out, [block[0], block[1]]);
 			}
 		})
 	}
@@ -187,19 +221,19 @@ impl TernaryMatrix {
 	/// [`PackError`] when the shape is empty, `cols` is not a multiple of 32 or too large, `rows`
 	/// is not a multiple of 4, the length differs, a code is 3, or the scale is not finite and
 	/// positive.
-	pub fn from_hf_packed(
+	pub fn from_hf_packed<'a>(
 		bytes: &[u8],
 		rows: usize,
 		cols: usize,
 		scale: f32,
-		packing: Packing,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		let count = checked_count(rows, cols)?;
 		if !rows.is_multiple_of(4) {
 			return Err(PackError::Shape { rows, cols });
 		}
 		expect_length(count / 4, bytes.len())?;
-		Self::pack(rows, cols, scale, packing, |row, out| {
+		Self::from_codes(rows, cols, scale, options, |row, out| {
 			let (i, r) = (row / (rows / 4), row % (rows / 4));
 			for (out, byte) in out.iter_mut().zip(&bytes[r * cols..]) {
 				*out = byte >> (2 * i) & 3;
@@ -223,35 +257,8 @@ fn tensor_blocks<const BYTES: usize>(
 	Ok(bytes.as_chunks().0)
 }
 
-/// The scale of all blocks. A block with scale zero stands for zeros; 1 when all are such.
-fn common_scale<const BYTES: usize>(
-	blocks: &[[u8; BYTES]],
-	scale: impl Fn(&[u8; BYTES]) -> [u8; 2],
-) -> Result<f32, PackError> {
-	let mut common = None;
-	for block in blocks {
-		let scale = f16_to_f32(u16::from_le_bytes(scale(block)));
-		if !(scale.is_finite() && scale >= 0.0) {
-			return Err(PackError::Scale(scale));
-		}
-		match common {
-			_ if scale == 0.0 => (),
-			None => common = Some(scale),
-			Some(first) if first != scale => {
-				return Err(PackError::Scales {
-					first,
-					other: scale,
-				});
-			}
-			Some(_) => (),
-		}
-	}
-	Ok(common.unwrap_or(1.0))
-}
-
-/// Makes the weights of a block zero when its scale is.
-fn zero_when_unscaled(codes: &mut [u8], scale: [u8; 2]) {
-	if f16_to_f32(u16::from_le_bytes(scale)) == 0.0 {
-		codes.fill(1);
-	}
+/// The scales of blocks, as half-precision bits that stand at byte `at` of each.
+fn scales<const BYTES: usize>(blocks: &[[u8; BYTES]], at: usize) -> Vec<u16> {
+	let bits = |block: &[u8; BYTES]| u16::from_le_bytes([block[at], block[at + 1]]);
+	blocks.iter().map(bits).collect()
 }

@@ -4,15 +4,17 @@
 //! [`Packing`] says how the weights of a panel are stored; `codes` is the form to which both are
 //! unpacked when many tokens share the weights.
 
-use crate::memory::Memory;
+use crate::{math::f16_to_f32, memory::Memory};
 use std::fmt;
 
 pub(crate) mod codes;
 pub(crate) mod dense;
 mod formats;
+mod pack;
 pub(crate) mod two_bit;
 
-pub use formats::Q2Block;
+pub use formats::{I2Block, Q2Block};
+pub use pack::{Observer, PackOptions, RowOrder};
 
 /// Rows in a panel.
 pub(crate) const PANEL_ROWS: usize = 64;
@@ -39,7 +41,8 @@ impl fmt::Display for Packing {
 	}
 }
 
-/// A matrix with elements in {-1, 0, 1} and one positive scale.
+/// A matrix with elements in {-1, 0, 1}, and one positive scale or one for each block of columns of a
+/// row.
 #[derive(Debug)]
 pub struct TernaryMatrix {
 	rows: usize,
@@ -49,6 +52,45 @@ pub struct TernaryMatrix {
 	memory: Memory,
 	/// Dense only: what the decode kernel adds to each row, see [`dense`]. Padded to whole panels.
 	corrections: Vec<i32>,
+	/// When there is not one scale for all.
+	blocks: Option<BlockScales>,
+}
+
+/// Scales of blocks of columns.
+#[derive(Debug)]
+pub(crate) struct BlockScales {
+	/// Columns in a block.
+	pub(crate) block: usize,
+	/// Half-precision bits: for each run of sixteen rows its blocks, for each block its rows, padded to
+	/// whole panels.
+	scales: Vec<[u16; two_bit::BLOCK_ROWS]>,
+	/// Blocks in a row.
+	count: usize,
+}
+
+impl BlockScales {
+	fn new(rows: usize, cols: usize, block: usize, scale: impl Fn(usize, usize) -> u16) -> Self {
+		let count = cols / block;
+		let runs = rows.next_multiple_of(PANEL_ROWS) / two_bit::BLOCK_ROWS;
+		let mut scales = vec![[0; two_bit::BLOCK_ROWS]; runs * count];
+		for (run, scales) in scales.chunks_exact_mut(count).enumerate() {
+			for (block, scales) in scales.iter_mut().enumerate() {
+				for (row, bits) in (run * two_bit::BLOCK_ROWS..rows).zip(scales) {
+					*bits = scale(row, block);
+				}
+			}
+		}
+		Self {
+			block,
+			scales,
+			count,
+		}
+	}
+
+	/// The scales of sixteen rows, block by block.
+	pub(crate) fn run(&self, run: usize) -> &[[u16; two_bit::BLOCK_ROWS]] {
+		&self.scales[run * self.count..][..self.count]
+	}
 }
 
 /// Why weights were refused.
@@ -78,13 +120,6 @@ pub enum PackError {
 	},
 	/// The scale is not finite and positive.
 	Scale(f32),
-	/// Blocks of one matrix have different scales.
-	Scales {
-		/// The first scale that is not zero.
-		first: f32,
-		/// Another one.
-		other: f32,
-	},
 	/// The system has no memory for the packed weights.
 	Memory {
 		/// Bytes asked for.
@@ -103,9 +138,6 @@ impl fmt::Display for PackError {
 				write!(f, "element at row {row}, column {col} is not -1, 0 or 1")
 			}
 			Self::Scale(scale) => write!(f, "scale {scale} is not finite and positive"),
-			Self::Scales { first, other } => {
-				write!(f, "blocks with different scales, {first} and {other}")
-			}
 			Self::Memory { bytes } => write!(f, "no memory for {bytes} bytes of weights"),
 		}
 	}
@@ -119,63 +151,20 @@ impl TernaryMatrix {
 	/// # Errors
 	///
 	/// [`PackError`] when the shape is empty, `cols` is not a multiple of 32 or above
-	/// [`MAX_COLS`], the length differs, a value is not ternary, or the scale is not finite and
-	/// positive.
-	pub fn from_ternary(
+	/// [`MAX_COLS`], the length differs, a value is not ternary, the scale is not finite and positive,
+	/// or `rows` are not whole heads of the row order.
+	pub fn from_ternary<'a>(
 		values: &[i8],
 		rows: usize,
 		cols: usize,
 		scale: f32,
-		packing: Packing,
+		options: impl Into<PackOptions<'a>>,
 	) -> Result<Self, PackError> {
 		expect_length(checked_count(rows, cols)?, values.len())?;
-		Self::pack(rows, cols, scale, packing, |row, codes| {
+		Self::from_codes(rows, cols, scale, options, |row, codes| {
 			for (code, value) in codes.iter_mut().zip(&values[row * cols..]) {
 				*code = value.wrapping_add(1) as u8;
 			}
-		})
-	}
-
-	/// Packs rows of codes (weight plus one) that `fill` writes, each row once, in order.
-	fn pack(
-		rows: usize,
-		cols: usize,
-		scale: f32,
-		packing: Packing,
-		mut fill: impl FnMut(usize, &mut [u8]),
-	) -> Result<Self, PackError> {
-		checked_count(rows, cols)?;
-		if !(scale.is_finite() && scale > 0.0) {
-			return Err(PackError::Scale(scale));
-		}
-		let (bytes, padded) = match packing {
-			Packing::TwoBit => (two_bit::bytes(rows, cols), cols),
-			Packing::Dense => (dense::bytes(rows, cols), dense::padded_cols(cols)),
-		};
-		let mut memory = Memory::zeroed(bytes).ok_or(PackError::Memory { bytes })?;
-		let mut corrections = Vec::new();
-		let mut codes = vec![1; padded];
-		for row in 0..rows {
-			fill(row, &mut codes[..cols]);
-			if codes.iter().fold(0, |m, code| (*code).max(m)) > 2 {
-				let col = codes.iter().position(|code| *code > 2).unwrap_or(0);
-				return Err(PackError::Value { row, col });
-			}
-			match packing {
-				Packing::TwoBit => two_bit::put(memory.bytes_mut(), row, &codes),
-				Packing::Dense => corrections.push(dense::put(memory.bytes_mut(), row, &codes)),
-			}
-		}
-		if packing == Packing::Dense {
-			corrections.resize(rows.next_multiple_of(PANEL_ROWS), 0);
-		}
-		Ok(Self {
-			rows,
-			cols,
-			scale,
-			packing,
-			memory,
-			corrections,
 		})
 	}
 
@@ -189,9 +178,52 @@ impl TernaryMatrix {
 		self.cols
 	}
 
-	/// The factor that every element stands for.
+	/// The factor that every element stands for; 1 when each block has its own.
 	pub fn scale(&self) -> f32 {
 		self.scale
+	}
+
+	/// Multiplies the scale, which files may have in two parts.
+	///
+	/// # Errors
+	///
+	/// [`PackError::Scale`] when the product is not finite and positive, or there is not one scale.
+	pub fn rescale(&mut self, factor: f32) -> Result<(), PackError> {
+		let scale = self.scale * factor;
+		if !(scale.is_finite() && scale > 0.0) || self.blocks.is_some() {
+			return Err(PackError::Scale(scale));
+		}
+		self.scale = scale;
+		Ok(())
+	}
+
+	/// Columns that share a scale, when not all elements do.
+	pub fn block(&self) -> Option<usize> {
+		self.blocks.as_ref().map(|blocks| blocks.block)
+	}
+
+	/// The factor that elements of a row in a block of columns stand for.
+	///
+	/// # Panics
+	///
+	/// If there is no such row or block; a matrix with one scale has one block.
+	pub fn block_scale(&self, row: usize, block: usize) -> f32 {
+		assert!(row < self.rows, "row {row} of {}", self.rows);
+		match &self.blocks {
+			Some(blocks) => {
+				let run = blocks.run(row / two_bit::BLOCK_ROWS);
+				f16_to_f32(run[block][row % two_bit::BLOCK_ROWS])
+			}
+			None => {
+				assert!(block == 0, "block {block} of 1");
+				self.scale
+			}
+		}
+	}
+
+	/// The scales of blocks of columns, if there are such.
+	pub(crate) fn blocks(&self) -> Option<&BlockScales> {
+		self.blocks.as_ref()
 	}
 
 	/// How the weights are stored.
@@ -201,7 +233,11 @@ impl TernaryMatrix {
 
 	/// Bytes of packed weights in memory, the padding of the last panel included.
 	pub fn packed_bytes(&self) -> usize {
-		self.memory.bytes().len() + size_of_val(self.corrections.as_slice())
+		let scales = self
+			.blocks
+			.as_ref()
+			.map_or(0, |b| size_of_val(b.scales.as_slice()));
+		self.memory.bytes().len() + size_of_val(self.corrections.as_slice()) + scales
 	}
 
 	/// The elements of one row, each -1, 0 or 1.

@@ -21,15 +21,19 @@ pub(super) fn bytes(rows: usize, cols: usize) -> usize {
 	rows.div_ceil(BLOCK_ROWS) * (cols / BLOCK_COLS) * size_of::<Block>()
 }
 
-/// Stores a row of codes; every row once, into zeros.
-pub(super) fn put(bytes: &mut [u8], row: usize, codes: &[u8]) {
-	let steps = codes.len() / BLOCK_COLS;
-	let blocks = &mut bytes.as_chunks_mut().0[row / BLOCK_ROWS * steps..][..steps];
-	let at = row % BLOCK_ROWS * 4;
-	for (block, codes) in blocks.iter_mut().zip(codes.as_chunks::<BLOCK_COLS>().0) {
-		let block: &mut Block = block;
-		for (j, byte) in block[at..at + 4].iter_mut().enumerate() {
-			*byte = codes[j] | codes[j + 4] << 2 | codes[j + 8] << 4 | codes[j + 12] << 6;
+/// Stores the rows of a panel, `cols` codes each, into zeros.
+pub(super) fn put(bytes: &mut [u8], codes: &[u8], cols: usize) {
+	let blocks: &mut [Block] = bytes.as_chunks_mut().0;
+	let runs = blocks.chunks_exact_mut(cols / BLOCK_COLS);
+	for (blocks, codes) in runs.zip(codes.chunks(BLOCK_ROWS * cols)) {
+		for (row, codes) in codes.chunks_exact(cols).enumerate() {
+			let words = codes.as_chunks::<4>().0.as_chunks::<4>().0;
+			for (block, words) in blocks.iter_mut().zip(words) {
+				// Four codes in four bytes: shifts do not carry from one to the next.
+				let [a, b, c, d] = words.map(u32::from_le_bytes);
+				let word = a | b << 2 | c << 4 | d << 6;
+				block.as_chunks_mut().0[row] = word.to_le_bytes();
+			}
 		}
 	}
 }

@@ -1,6 +1,10 @@
 //! What a worker hands to an assigned verifier, off the chain, over an encrypted stream.
 
-use crate::{AccountId, H256, receipt::SignedReceipt, work::DrawId};
+use crate::{
+	AccountId, H256,
+	receipt::{Constraints, SignedReceipt},
+	work::DrawId,
+};
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use sp_core::sr25519;
@@ -45,6 +49,8 @@ pub struct Opening {
 	pub prompt: Vec<u32>,
 	/// Answer tokens.
 	pub output: Vec<u32>,
+	/// What the receipt's sampling names by its hash.
+	pub constraints: Constraints,
 }
 
 /// Why a worker does not open.

@@ -35,6 +35,102 @@ pub struct Sampling {
 	pub top_k: u32,
 	/// Key of the counter-based generator.
 	pub seed: u64,
+	/// Divides the positive and multiplies the negative logits of tokens in the prompt or the answer, in millionths;
+	/// 1_000_000 (or 0) is off.
+	pub repetition_penalty_micro: u32,
+	/// Taken from the logits of tokens in the answer, in millionths; 0 is off.
+	pub presence_penalty_micro: i32,
+	/// Taken from the logits of tokens in the answer for each time they occur there, in millionths; 0 is off.
+	pub frequency_penalty_micro: i32,
+	/// [`Constraints::hash`].
+	pub constraints: H256,
+}
+
+/// The form that an answer must have.
+#[derive(
+	Clone,
+	Debug,
+	PartialEq,
+	Eq,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	TypeInfo,
+	Serialize,
+	Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Grammar {
+	/// Any JSON object.
+	JsonObject,
+	/// JSON that this JSON schema allows.
+	JsonSchema(alloc::string::String),
+	/// Text that this regular expression matches as a whole.
+	Regex(alloc::string::String),
+	/// Text of this grammar in Lark's notation, as llguidance reads it.
+	Lark(alloc::string::String),
+}
+
+impl Grammar {
+	/// Bytes of its text.
+	pub fn text_len(&self) -> usize {
+		match self {
+			Self::JsonObject => 0,
+			Self::JsonSchema(text) | Self::Regex(text) | Self::Lark(text) => text.len(),
+		}
+	}
+}
+
+/// What decides the choice of tokens beside the numbers in [`Sampling`]. A receipt holds its hash.
+#[derive(
+	Clone,
+	Debug,
+	Default,
+	PartialEq,
+	Eq,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	TypeInfo,
+	Serialize,
+	Deserialize,
+)]
+pub struct Constraints {
+	/// Added to logits, in millionths, with the token; ascending by token, no token twice.
+	pub logit_bias: Vec<(u32, i32)>,
+	/// The form that the answer must have.
+	pub grammar: Option<Grammar>,
+}
+
+/// Most tokens with a bias.
+pub const MAX_LOGIT_BIAS: usize = 1024;
+/// Longest text of a grammar, bytes.
+pub const MAX_GRAMMAR_LEN: usize = 64 * 1024;
+
+impl Constraints {
+	/// Whether nothing is constrained.
+	pub fn is_empty(&self) -> bool {
+		self.logit_bias.is_empty() && self.grammar.is_none()
+	}
+
+	/// `blake2b-256(SCALE(self))`, or zero when nothing is constrained.
+	pub fn hash(&self) -> H256 {
+		if self.is_empty() {
+			H256::zero()
+		} else {
+			H256(blake2_256(&self.encode()))
+		}
+	}
+
+	/// Whether sizes and order are within the limits.
+	pub fn is_valid(&self) -> bool {
+		self.logit_bias.len() <= MAX_LOGIT_BIAS
+			&& self.logit_bias.is_sorted_by(|left, right| left.0 < right.0)
+			&& self
+				.grammar
+				.as_ref()
+				.is_none_or(|grammar| grammar.text_len() <= MAX_GRAMMAR_LEN)
+	}
 }
 
 /// Times of a request, in milliseconds since the Unix epoch, by the worker's clock.

@@ -2,7 +2,13 @@
 //!
 //! Layout: ggml's `docs/gguf.md` (versions 2 and 3, little-endian). Pure functions over bytes; the loader maps the file.
 
-use std::collections::HashMap;
+mod types;
+
+pub use types::TensorType;
+
+use aria_kernels::{I2Block, Q2Block};
+use std::{collections::HashMap, io::Read};
+use types::{Kind, kind};
 
 /// Most metadata entries.
 const MAX_ENTRIES: u64 = 65_536;
@@ -66,15 +72,18 @@ pub enum GgufError {
 	#[error("alignment {0} is not a power of two up to 65536")]
 	Alignment(u64),
 	/// A tensor stored in a way that is not supported.
-	#[error(
-		"tensor {name:?} is stored as {kind}: supported are F32, F16 and I2_S (bitnet.cpp: `llama-quantize … I2_S`)"
-	)]
+	#[error("tensor {name:?} is stored as type {id}, {kind}")]
 	TensorType {
 		/// The tensor.
 		name: String,
-		/// Name of the type.
-		kind: String,
+		/// Number of the type.
+		id: u32,
+		/// What that is.
+		kind: &'static str,
 	},
+	/// The file can't be read.
+	#[error("the file can't be read: {0}")]
+	Read(String),
 	/// Dimensions that make no sense.
 	#[error("tensor {0:?} has unusable dimensions")]
 	Shape(String),
@@ -109,37 +118,6 @@ pub enum Value {
 	Bools(Vec<bool>),
 }
 
-/// How a tensor is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TensorType {
-	/// binary32.
-	F32,
-	/// binary16.
-	F16,
-	/// Ternary codes of bitnet.cpp, 128 to 32 bytes, and one scale.
-	I2S,
-}
-
-impl TensorType {
-	fn bytes(self, elements: u64) -> Option<u64> {
-		match self {
-			Self::F32 => elements.checked_mul(4),
-			Self::F16 => elements.checked_mul(2),
-			Self::I2S => elements.is_multiple_of(128).then_some(elements / 4 + 32),
-		}
-	}
-}
-
-impl std::fmt::Display for TensorType {
-	fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-		f.write_str(match self {
-			Self::F32 => "F32",
-			Self::F16 => "F16",
-			Self::I2S => "I2_S",
-		})
-	}
-}
-
 /// A tensor's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
@@ -164,30 +142,45 @@ pub struct Gguf {
 	pub tensors: HashMap<String, TensorInfo>,
 }
 
-struct Reader<'a> {
-	bytes: &'a [u8],
-	at: usize,
+struct Reader<R> {
+	input: R,
+	at: u64,
+	len: u64,
 }
 
-impl<'a> Reader<'a> {
-	fn take(&mut self, len: u64, what: &'static str) -> Result<&'a [u8], GgufError> {
-		let error = GgufError::Truncated {
+impl<R: Read> Reader<R> {
+	/// The next bytes; `out` is no longer than a limit that the caller checked.
+	fn fill(&mut self, out: &mut [u8], what: &'static str) -> Result<(), GgufError> {
+		if out.len() as u64 > self.len - self.at {
+			return Err(self.truncated(what));
+		}
+		self.input
+			.read_exact(out)
+			.map_err(|error| GgufError::Read(error.to_string()))?;
+		self.at += out.len() as u64;
+		Ok(())
+	}
+
+	fn truncated(&self, what: &'static str) -> GgufError {
+		GgufError::Truncated {
 			what,
-			at: self.at as u64,
-			len: self.bytes.len() as u64,
-		};
-		let end = usize::try_from(len)
-			.ok()
-			.and_then(|len| self.at.checked_add(len));
-		let slice = end.and_then(|end| self.bytes.get(self.at..end));
-		let slice = slice.ok_or(error)?;
-		self.at += slice.len();
-		Ok(slice)
+			at: self.at,
+			len: self.len,
+		}
+	}
+
+	fn take(&mut self, len: u64, what: &'static str) -> Result<Vec<u8>, GgufError> {
+		if len > self.len - self.at {
+			return Err(self.truncated(what));
+		}
+		let mut out = vec![0; len as usize];
+		self.fill(&mut out, what)?;
+		Ok(out)
 	}
 
 	fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], GgufError> {
 		let mut out = [0; N];
-		out.copy_from_slice(self.take(N as u64, what)?);
+		self.fill(&mut out, what)?;
 		Ok(out)
 	}
 
@@ -210,8 +203,7 @@ impl<'a> Reader<'a> {
 	fn text(&mut self, what: &'static str, limit: u64) -> Result<String, GgufError> {
 		let len = self.count(what, limit)?;
 		let bytes = self.take(len, what)?;
-		let text = std::str::from_utf8(bytes).map_err(|_| GgufError::Utf8(what))?;
-		Ok(text.to_owned())
+		String::from_utf8(bytes).map_err(|_| GgufError::Utf8(what))
 	}
 
 	fn int(&mut self, kind: u32) -> Result<Option<i128>, GgufError> {
@@ -256,13 +248,8 @@ impl<'a> Reader<'a> {
 				let count = self.count("an array's length", MAX_ARRAY)?;
 				// Every element takes at least a byte (a text eight), so a lying count can't reserve more than the file.
 				let width = if inner == 8 { 8 } else { 1 };
-				let rest = (self.bytes.len() - self.at) as u64;
-				if count * width > rest {
-					return Err(GgufError::Truncated {
-						what: "a metadata array",
-						at: self.at as u64,
-						len: self.bytes.len() as u64,
-					});
+				if count * width > self.len - self.at {
+					return Err(self.truncated("a metadata array"));
 				}
 				match inner {
 					0..=5 | 10 | 11 => (0..count)
@@ -292,35 +279,15 @@ impl<'a> Reader<'a> {
 	}
 }
 
-fn tensor_type(name: &str, id: u32) -> Result<TensorType, GgufError> {
-	let unsupported = |kind: &str| {
-		Err(GgufError::TensorType {
-			name: name.to_owned(),
-			kind: kind.to_owned(),
-		})
-	};
-	match id {
-		0 => Ok(TensorType::F32),
-		1 => Ok(TensorType::F16),
-		36 => Ok(TensorType::I2S),
-		2 => unsupported("Q4_0"),
-		8 => unsupported("Q8_0"),
-		14 => unsupported("Q6_K"),
-		30 => unsupported("BF16"),
-		34 => unsupported("TQ1_0"),
-		35 => unsupported("TQ2_0"),
-		37 => unsupported("I8_S"),
-		38 => unsupported("TL1 (tiles of one machine, not portable)"),
-		39 => unsupported("TL2 (tiles of one machine, not portable) or MXFP4"),
-		42 => unsupported("Q2_0"),
-		other => unsupported(&format!("type {other}")),
-	}
-}
-
 impl Gguf {
 	/// Parses the container in `bytes`, the whole file.
 	pub fn parse(bytes: &[u8]) -> Result<Self, GgufError> {
-		let mut reader = Reader { bytes, at: 0 };
+		Self::read(bytes, bytes.len() as u64, I2Block::B128)
+	}
+
+	/// Parses the head of a file of `len` bytes. Files do not say which blocks I2_S tensors have.
+	pub fn read(input: impl Read, len: u64, i2_block: I2Block) -> Result<Self, GgufError> {
+		let mut reader = Reader { input, at: 0, len };
 		let magic = reader.array::<4>("the header")?;
 		if &magic != b"GGUF" {
 			return Err(GgufError::Magic(magic));
@@ -350,10 +317,11 @@ impl Gguf {
 		}
 		let mut infos = Vec::new();
 		for _ in 0..tensor_count {
-			infos.push(Self::tensor_info(&mut reader)?);
+			infos.push(Self::tensor_info(&mut reader, i2_block)?);
 		}
-		let data = (reader.at as u64).next_multiple_of(alignment);
-		Self::place(&mut infos, data, alignment, bytes.len() as u64)?;
+		let data = reader.at.next_multiple_of(alignment);
+		Self::settle_q2(&mut infos, data, alignment, len)?;
+		Self::place(&mut infos, data, alignment, len)?;
 		let mut tensors = HashMap::new();
 		for info in infos {
 			let name = info.name.clone();
@@ -364,7 +332,10 @@ impl Gguf {
 		Ok(Self { metadata, tensors })
 	}
 
-	fn tensor_info(reader: &mut Reader<'_>) -> Result<TensorInfo, GgufError> {
+	fn tensor_info(
+		reader: &mut Reader<impl Read>,
+		i2_block: I2Block,
+	) -> Result<TensorInfo, GgufError> {
 		let name = reader.text("a tensor's name", MAX_NAME)?;
 		let dim_count = reader.u32("a tensor's dimensions")?;
 		if !(1..=4).contains(&dim_count) {
@@ -375,7 +346,12 @@ impl Gguf {
 			.collect::<Result<Vec<_>, _>>()?;
 		let id = reader.u32("a tensor's type")?;
 		let start = reader.u64("a tensor's offset")?;
-		let kind = tensor_type(&name, id)?;
+		let kind = match kind(id, i2_block) {
+			Kind::Known(kind) => kind,
+			// Until `settle_q2` knows better.
+			Kind::Q2 => TensorType::Q2_0(Q2Block::B64),
+			Kind::Unsupported(kind) => return Err(GgufError::TensorType { name, id, kind }),
+		};
 		let elements = dims
 			.iter()
 			.try_fold(1u64, |product, dim| product.checked_mul(*dim))
@@ -390,6 +366,51 @@ impl Gguf {
 			start,
 			len,
 		})
+	}
+
+	/// Finds the blocks of Q2_0 tensors: those with which every such tensor ends where the next one begins, or the file.
+	fn settle_q2(
+		infos: &mut [TensorInfo],
+		data: u64,
+		alignment: u64,
+		file_len: u64,
+	) -> Result<(), GgufError> {
+		let is_q2 = |info: &&TensorInfo| info.kind == TensorType::Q2_0(Q2Block::B64);
+		let mut starts: Vec<u64> = infos.iter().map(|info| info.start).collect();
+		starts.sort_unstable();
+		let end = |info: &TensorInfo| {
+			let next = starts.iter().find(|start| **start > info.start).copied();
+			next.unwrap_or(file_len.saturating_sub(data))
+		};
+		let fits = |block| {
+			infos.iter().filter(is_q2).all(|info| {
+				let elements = info.dims.iter().product();
+				TensorType::Q2_0(block).bytes(elements).is_some_and(|len| {
+					let end = end(info);
+					let stop = info.start.saturating_add(len);
+					stop <= end && end - stop < alignment
+				})
+			})
+		};
+		let block = match (fits(Q2Block::B64), fits(Q2Block::B128)) {
+			(true, _) => return Ok(()),
+			(false, true) => Q2Block::B128,
+			(false, false) => {
+				let first = infos.iter().find(is_q2);
+				return first.map_or(Ok(()), |info| {
+					Err(GgufError::Position {
+						name: info.name.clone(),
+						problem: "is Q2_0, but neither blocks of 64 nor of 128 weights fill its place",
+					})
+				});
+			}
+		};
+		for info in infos.iter_mut().filter(|info| is_q2(&&**info)) {
+			info.kind = TensorType::Q2_0(block);
+			let elements = info.dims.iter().product();
+			info.len = info.kind.bytes(elements).unwrap_or(0);
+		}
+		Ok(())
 	}
 
 	/// Turns offsets into positions in the file and checks them.
@@ -430,12 +451,6 @@ impl Gguf {
 			}
 		}
 		Ok(())
-	}
-
-	/// Bytes of a tensor of this container in the same `bytes` that were parsed.
-	pub fn data<'a>(&self, bytes: &'a [u8], info: &TensorInfo) -> &'a [u8] {
-		let range = info.start as usize..(info.start + info.len) as usize;
-		bytes.get(range).unwrap_or_default()
 	}
 
 	/// A whole number that is not negative.

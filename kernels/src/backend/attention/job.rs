@@ -1,16 +1,16 @@
-//! How one call of attention is divided: into steps for few tokens, into parts for many.
-//!
-//! Every score, and every element of the output, is computed whole by one thread. Scores can thus be
-//! divided by position, and outputs by column, which together balance one token on any number of
-//! threads; several tokens are divided by tokens and heads, without waiting between the steps.
+//! Attention of some tokens of one sequence: a head on one thread, or all heads in steps.
 
+use super::{
+	AttentionJob, KV_PAGE_ROWS,
+	scratch::{OWN, SHARED, with_memory},
+};
 use crate::{
-	attention::{TILE_ROWS, Tile},
+	attention::{PREFETCH_ROWS, TILE_ROWS, Tile},
 	backend::{Backend, kernel},
 	pool::{Disjoint, share},
 	scalar::{AttentionShape, LANES, attention_scale},
 };
-use std::{cell::Cell, ops::Range, thread::LocalKey};
+use std::ops::Range;
 
 /// Queries that share each widened row, if there are as many.
 const TILE_QUERIES: usize = 16;
@@ -18,84 +18,69 @@ const TILE_QUERIES: usize = 16;
 const BLOCK: usize = 64;
 /// Columns of values that one thread takes at least: a line of the cache.
 const STRIP: usize = 32;
-/// Parts for each thread that balance well enough without waiting between the steps.
-const PARTS_PER_THREAD: usize = 4;
 
-thread_local! {
-	/// Memory of the thread that calls, used by all threads.
-	static SHARED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-	/// Memory of each thread.
-	static OWN: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
+// Tiles and blocks start where pages do, and none crosses into the next page.
+const _: () = assert!(KV_PAGE_ROWS.is_multiple_of(TILE_ROWS) && KV_PAGE_ROWS.is_multiple_of(BLOCK));
 
-/// Elements in a line of the cache.
-const LINE: usize = 16;
-
-/// Calls `f` with `len` elements of unspecified contents, kept from call to call.
-///
-/// They begin with a line of the cache, and so does whatever lies a multiple of sixteen further on:
-/// loads that cross lines take twice the time.
-fn with_memory(memory: &'static LocalKey<Cell<Vec<f32>>>, len: usize, f: impl FnOnce(&mut [f32])) {
-	let mut buffer = memory.take();
-	if buffer.len() < len + LINE {
-		buffer.resize(len + LINE, 0.0);
-	}
-	let start = buffer
-		.as_ptr()
-		.align_offset(LINE * size_of::<f32>())
-		.min(LINE);
-	f(&mut buffer[start..][..len]);
-	memory.set(buffer);
+/// Which half of the cache.
+#[derive(Clone, Copy)]
+enum Cache {
+	Keys,
+	Values,
 }
 
 /// Some consecutive tokens.
 #[derive(Clone, Copy)]
-struct Tokens {
+pub(super) struct Tokens {
 	first: usize,
 	count: usize,
 }
 
-/// A call of [`Backend::attention`], its shapes checked.
+/// The tokens of one sequence, their shapes checked.
+#[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
 	pub(super) backend: &'a Backend,
-	pub(super) q: &'a [f32],
-	pub(super) keys: &'a [u16],
-	pub(super) values: &'a [u16],
 	pub(super) shape: AttentionShape,
-	pub(super) past: usize,
+	pub(super) input: AttentionJob<'a>,
+	pub(super) tokens: usize,
+	/// Where its outputs start.
+	pub(super) start: usize,
+}
+
+pub(super) fn on_threads(backend: &Backend, parallel: bool, f: impl Fn(usize, usize) + Sync) {
+	if parallel {
+		backend.pool.run(f);
+	} else {
+		f(0, 1);
+	}
+}
+
+/// Parts of a range of positions, each within one tile of a page.
+fn tiles(positions: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+	let numbers = positions.start / TILE_ROWS..positions.end.div_ceil(TILE_ROWS);
+	numbers.map(move |number| {
+		let first = number * TILE_ROWS;
+		positions.start.max(first)..positions.end.min(first + TILE_ROWS)
+	})
 }
 
 impl Job<'_> {
-	/// Computes all `tokens`, on all threads if `parallel`.
-	pub(super) fn run(&self, tokens: usize, parallel: bool, out: &Disjoint<'_, f32>) {
-		let each = (TILE_QUERIES / self.group()).max(1).min(tokens);
-		let tile = |index: usize| Tokens {
-			first: index * each,
-			count: each.min(tokens - index * each),
-		};
-		let tiles = tokens.div_ceil(each);
-		let parts = tiles * self.shape.kv_heads;
-		let threads = if parallel { self.backend.threads() } else { 1 };
-		if tokens > 1 && parts >= PARTS_PER_THREAD * threads {
-			self.on_threads(parallel, |thread, threads| {
-				// Interleaved, because later tokens read more rows.
-				for part in (thread..parts).step_by(threads) {
-					let (index, head) = (part / self.shape.kv_heads, part % self.shape.kv_heads);
-					self.whole_head(tile(index), head, out);
-				}
-			});
-		} else {
-			for index in 0..tiles {
-				self.in_steps(tile(index), parallel, out);
-			}
-		}
+	/// Tokens whose queries are computed together.
+	fn each(&self) -> usize {
+		(TILE_QUERIES / self.group()).max(1)
 	}
 
-	fn on_threads(&self, parallel: bool, f: impl Fn(usize, usize) + Sync) {
-		if parallel {
-			self.backend.pool.run(f);
-		} else {
-			f(0, 1);
+	/// Tiles of tokens.
+	pub(super) fn tiles(&self) -> usize {
+		self.tokens.div_ceil(self.each())
+	}
+
+	/// The tokens of a tile.
+	pub(super) fn tile(&self, index: usize) -> Tokens {
+		let first = index * self.each();
+		Tokens {
+			first,
+			count: self.each().min(self.tokens - first),
 		}
 	}
 
@@ -106,7 +91,7 @@ impl Job<'_> {
 
 	/// Rows of the cache that token `token` reads.
 	fn len(&self, token: usize) -> usize {
-		self.past + token + 1
+		self.input.past + token + 1
 	}
 
 	/// Rows of the cache that some of the tokens read.
@@ -115,7 +100,7 @@ impl Job<'_> {
 	}
 
 	/// One key and value head, all steps.
-	fn whole_head(&self, tokens: Tokens, head: usize, out: &Disjoint<'_, f32>) {
+	pub(super) fn whole_head(&self, tokens: Tokens, head: usize, out: &Disjoint<'_, f32>) {
 		let head_dim = self.shape.head_dim;
 		let padded = head_dim.next_multiple_of(LANES);
 		let rows = tokens.count * self.group();
@@ -145,7 +130,7 @@ impl Job<'_> {
 	}
 
 	/// All heads, with all threads in the same step.
-	fn in_steps(&self, tokens: Tokens, parallel: bool, out: &Disjoint<'_, f32>) {
+	pub(super) fn in_steps(&self, tokens: Tokens, parallel: bool, out: &Disjoint<'_, f32>) {
 		let AttentionShape {
 			kv_heads, head_dim, ..
 		} = self.shape;
@@ -160,7 +145,7 @@ impl Job<'_> {
 				self.gather(tokens, head, q);
 			}
 			let all = Disjoint::new(scores);
-			self.on_threads(parallel, |thread, threads| {
+			on_threads(self.backend, parallel, |thread, threads| {
 				with_memory(&OWN, self.scratch(rows), |scratch| {
 					for part in share(len.div_ceil(BLOCK) * kv_heads, thread, threads) {
 						let (block, head) = (part / kv_heads, part % kv_heads);
@@ -175,7 +160,7 @@ impl Job<'_> {
 					}
 				});
 			});
-			self.on_threads(parallel, |thread, threads| {
+			on_threads(self.backend, parallel, |thread, threads| {
 				for row in share(kv_heads * rows, thread, threads) {
 					let len = self.len(tokens.first + row % rows / self.group());
 					// SAFETY: each row is in one thread's share.
@@ -185,7 +170,7 @@ impl Job<'_> {
 			});
 			let strips = head_dim.div_ceil(STRIP);
 			let scores = &*scores;
-			self.on_threads(parallel, |thread, threads| {
+			on_threads(self.backend, parallel, |thread, threads| {
 				let own = share(kv_heads * strips, thread, threads);
 				let segments = Segments {
 					strips: own,
@@ -231,7 +216,7 @@ impl Job<'_> {
 		for (row, out) in rows.chunks_exact_mut(padded).enumerate() {
 			let token = tokens.first + row / self.group();
 			let query = token * heads + head * self.group() + row % self.group();
-			out[..head_dim].copy_from_slice(&self.q[query * head_dim..][..head_dim]);
+			out[..head_dim].copy_from_slice(&self.input.q[query * head_dim..][..head_dim]);
 			out[head_dim..].fill(0.0);
 		}
 	}
@@ -256,11 +241,12 @@ impl Job<'_> {
 		let (wide, scores) = scratch.split_at_mut(TILE_ROWS * padded);
 		let scores = &mut scores[..q.len() / padded * TILE_ROWS];
 		let scale = attention_scale(head_dim);
-		for t in positions.clone().step_by(TILE_ROWS) {
-			let keys = self.tile(self.keys, head, 0..head_dim, t..positions.end);
+		for positions in tiles(positions) {
+			let first = positions.start;
+			let keys = self.rows(Cache::Keys, head, 0..head_dim, positions);
 			kernel!(self.backend, attention_scores(q, keys, scale, wide, scores));
 			for (row, scores) in scores.chunks_exact(TILE_ROWS).enumerate() {
-				put(row, t, &scores[..keys.rows]);
+				put(row, first, &scores[..keys.rows]);
 			}
 		}
 	}
@@ -280,11 +266,12 @@ impl Job<'_> {
 		wide: &mut [f32],
 		sums: &mut [f32],
 	) {
-		for t in positions.clone().step_by(TILE_ROWS) {
-			let values = self.tile(self.values, head, columns.clone(), t..positions.end);
+		for positions in tiles(positions) {
+			let scores = &scores[positions.start..];
+			let values = self.rows(Cache::Values, head, columns.clone(), positions);
 			kernel!(
 				self.backend,
-				attention_mix(&scores[t..], stride, values, wide, sums)
+				attention_mix(scores, stride, values, wide, sums)
 			);
 		}
 	}
@@ -311,21 +298,38 @@ impl Job<'_> {
 		}
 	}
 
-	/// The rows of the cache from `positions.start` on, at most a tile.
-	fn tile<'b>(
+	/// Rows of keys or of values at positions of one tile.
+	fn rows(
 		&self,
-		cache: &'b [u16],
+		cache: Cache,
 		head: usize,
 		columns: Range<usize>,
 		positions: Range<usize>,
-	) -> Tile<'b> {
+	) -> Tile<'_> {
+		let AttentionJob { keys, values, .. } = self.input;
 		let stride = self.shape.kv_heads * self.shape.head_dim;
-		let first = positions.start * stride + head * self.shape.head_dim + columns.start;
+		let start = |position: usize| {
+			position % KV_PAGE_ROWS * stride + head * self.shape.head_dim + columns.start
+		};
+		// After the last keys come the first values.
+		let keys_end = self.len(self.tokens - 1).next_multiple_of(TILE_ROWS);
+		let ahead = positions.start + PREFETCH_ROWS;
+		let (pages, ahead_pages, ahead) = match cache {
+			Cache::Keys if ahead >= keys_end => (keys, values, ahead - keys_end),
+			Cache::Keys => (keys, keys, ahead),
+			Cache::Values => (values, values, ahead),
+		};
+		let halves = &pages[positions.start / KV_PAGE_ROWS][start(positions.start)..];
+		let ahead = ahead_pages.get(ahead / KV_PAGE_ROWS).map_or(0, |page| {
+			let row = page.as_ptr().wrapping_add(start(ahead));
+			row.addr().wrapping_sub(halves.as_ptr().addr()) as isize / size_of::<u16>() as isize
+		});
 		Tile {
-			halves: &cache[first..],
+			halves,
 			stride,
 			width: columns.len(),
-			rows: positions.len().min(TILE_ROWS),
+			rows: positions.len(),
+			ahead,
 		}
 	}
 
@@ -344,8 +348,9 @@ impl Job<'_> {
 		for (row, sums) in sums.chunks_exact(padded_len(&columns)).enumerate() {
 			let token = tokens.first + row / self.group();
 			let query = token * heads + head * self.group() + row % self.group();
+			let start = self.start + query * head_dim + columns.start;
 			// SAFETY: tokens, heads and columns have their own places, and one thread writes each.
-			let out = unsafe { out.part(query * head_dim + columns.start, columns.len()) };
+			let out = unsafe { out.part(start, columns.len()) };
 			out.copy_from_slice(&sums[..columns.len()]);
 		}
 	}

@@ -9,6 +9,26 @@ use crate::{
 use job::Job;
 
 mod job;
+mod parts;
+mod scratch;
+
+/// Rows in a page of the cache of keys or values.
+pub const KV_PAGE_ROWS: usize = 64;
+
+/// Tokens of one sequence, at consecutive positions, and what they attend to.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionJob<'a> {
+	/// Queries, `heads * head_dim` elements per token.
+	pub q: &'a [f32],
+	/// Pages of keys as half-precision bits: row `i`, `kv_heads * head_dim` elements, is row
+	/// `i % KV_PAGE_ROWS` of page `i / KV_PAGE_ROWS`. There are at least `past + tokens` rows; what comes
+	/// after them is not used.
+	pub keys: &'a [&'a [u16]],
+	/// Pages of values, likewise.
+	pub values: &'a [&'a [u16]],
+	/// Rows before that of the first token.
+	pub past: usize,
+}
 
 impl Backend {
 	/// Rotates the heads of each token in place; token `i` is at `positions[i]`.
@@ -72,9 +92,9 @@ impl Backend {
 
 	/// Causal attention: token `i` of `q` reads the first `past + i + 1` rows of the cache.
 	///
-	/// `q` and `out` have `heads * head_dim` elements per token; `keys` and `values`, half-precision
-	/// bits, `kv_heads * head_dim` per row and `past + tokens` rows. Each head is
-	/// [`crate::scalar::attention_head`].
+	/// `q` and `out` have `heads * head_dim` elements per token; `keys` and `values` are pages of
+	/// half-precision bits, see [`AttentionJob`]. Each head is [`crate::scalar::attention_head`]: pages
+	/// change no bit.
 	///
 	/// One token reads `4 kv_heads head_dim` bytes for each row, once, which bounds its speed;
 	/// several tokens share what they read.
@@ -85,10 +105,31 @@ impl Backend {
 	pub fn attention(
 		&self,
 		q: &[f32],
-		keys: &[u16],
-		values: &[u16],
+		keys: &[&[u16]],
+		values: &[&[u16]],
 		shape: AttentionShape,
 		past: usize,
+		out: &mut [f32],
+	) {
+		let job = AttentionJob {
+			q,
+			keys,
+			values,
+			past,
+		};
+		self.attention_batch(&[job], shape, out);
+	}
+
+	/// As [`attention`](Self::attention) for several sequences, with one wait for the threads when there
+	/// is work enough for all; the outputs of the jobs stand one after the other in `out`.
+	///
+	/// # Panics
+	///
+	/// As [`attention`](Self::attention).
+	pub fn attention_batch(
+		&self,
+		jobs: &[AttentionJob<'_>],
+		shape: AttentionShape,
 		out: &mut [f32],
 	) {
 		let AttentionShape {
@@ -101,23 +142,37 @@ impl Backend {
 			"heads {heads}/{kv_heads}"
 		);
 		let stride = kv_heads * head_dim;
-		let tokens = whole_rows(q.len(), heads * head_dim);
-		assert_eq!(
-			keys.len(),
-			(past + tokens) * stride,
-			"keys do not fit the shape"
-		);
-		assert_eq!(values.len(), keys.len(), "values do not fit the keys");
-		assert_eq!(out.len(), q.len(), "output does not fit the queries");
-		let work = q.len() * (past + tokens);
-		let job = Job {
-			backend: self,
-			q,
-			keys,
-			values,
-			shape,
-			past,
-		};
-		job.run(tokens, work >= PARALLEL_WORK, &Disjoint::new(out));
+		let (mut start, mut work) = (0, 0);
+		let mut checked = Vec::with_capacity(jobs.len());
+		for job in jobs {
+			let tokens = whole_rows(job.q.len(), heads * head_dim);
+			let rows = job.past + tokens;
+			assert!(holds(job.keys, rows, stride), "keys do not fit the shape");
+			assert!(
+				holds(job.values, rows, stride),
+				"values do not fit the shape"
+			);
+			checked.push(Job {
+				backend: self,
+				shape,
+				input: *job,
+				tokens,
+				start,
+			});
+			start += job.q.len();
+			work += job.q.len() * rows;
+		}
+		assert_eq!(out.len(), start, "output does not fit the queries");
+		parts::run(self, &checked, work >= PARALLEL_WORK, &Disjoint::new(out));
 	}
+}
+
+/// Whether pages hold the first `rows` rows of `stride` elements.
+fn holds(pages: &[&[u16]], rows: usize, stride: usize) -> bool {
+	let needed = rows.div_ceil(KV_PAGE_ROWS);
+	pages.len() >= needed
+		&& (0..needed).zip(pages).all(|(index, page)| {
+			let rows = KV_PAGE_ROWS.min(rows - index * KV_PAGE_ROWS);
+			page.len() >= rows * stride
+		})
 }

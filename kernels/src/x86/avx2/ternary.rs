@@ -22,6 +22,7 @@ const _: () = assert!(MAX_COLS as i64 / 2 * (4 * 2) * 127 <= i32::MAX as i64);
 /// Per block: two loads, two shifts, eight masks, eight multiplications, eight additions. Planes 1
 /// and 3 are not shifted down by their odd two bits: their sums are divided by four at the end,
 /// which is exact.
+#[inline]
 #[target_feature(enable = "avx2,f16c")]
 pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_ROWS] {
 	assert_eq!(q.len(), blocks.len() * BLOCK_COLS);
@@ -67,6 +68,7 @@ pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_
 }
 
 /// Each four of sixteen values in all lanes.
+#[inline]
 #[target_feature(enable = "avx2,f16c")]
 fn broadcasts(q: &[i8; BLOCK_COLS]) -> [__m256i; 4] {
 	core::array::from_fn(|p| {

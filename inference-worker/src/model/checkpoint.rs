@@ -1,0 +1,152 @@
+//! The files of a model: where each tensor lies, under one name whatever the format, and how to read it.
+
+use super::{ModelError, gguf::TensorType};
+use aria_kernels::math;
+use std::{
+	collections::HashMap,
+	fs::File,
+	io::{Read, Seek, SeekFrom},
+	ops::Range,
+	path::PathBuf,
+};
+
+/// Bytes of tensors.
+pub(super) enum Data<'a> {
+	/// A file, opened for each reading: it may be larger than memory, and changes only make reading fail.
+	File(PathBuf),
+	/// Memory.
+	Bytes(&'a [u8]),
+}
+
+/// What the scale beside a tensor does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Scale {
+	/// The tensor has its own.
+	Own,
+	/// It multiplies.
+	Times(f32),
+	/// Weights are master weights, to be quantised.
+	Master,
+}
+
+/// Where a tensor lies and how it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stored {
+	/// Which of the files.
+	pub(super) file: usize,
+	/// First byte.
+	pub(super) start: u64,
+	/// Number of bytes.
+	pub(super) len: u64,
+	/// Rows: outputs of a layer; 1 for a vector.
+	pub(super) rows: u64,
+	/// Columns.
+	pub(super) cols: u64,
+	/// How elements are stored.
+	pub(super) kind: TensorType,
+	/// What else makes up its scale.
+	pub(super) scale: Scale,
+}
+
+/// Files and the tensors in them, under the names that GGUF has for them, without `.weight`.
+pub(super) struct Checkpoint<'a> {
+	/// The files.
+	pub(super) files: Vec<Data<'a>>,
+	/// Tensors by name.
+	pub(super) tensors: HashMap<String, Stored>,
+}
+
+impl Checkpoint<'_> {
+	/// Reads a part of a tensor's bytes.
+	pub(super) fn read(&self, tensor: &Stored, part: Range<u64>) -> Result<Vec<u8>, ModelError> {
+		let (start, len) = (tensor.start + part.start, part.end - part.start);
+		match self.files.get(tensor.file) {
+			Some(Data::Bytes(bytes)) => {
+				let range = start as usize..(start + len) as usize;
+				bytes
+					.get(range)
+					.map(<[u8]>::to_vec)
+					.ok_or(ModelError::Short)
+			}
+			Some(Data::File(path)) => {
+				let io = |source| ModelError::Io {
+					path: path.clone(),
+					source,
+				};
+				let mut file = File::open(path).map_err(io)?;
+				file.seek(SeekFrom::Start(start)).map_err(io)?;
+				let mut bytes = vec![0; len as usize];
+				file.read_exact(&mut bytes).map_err(io)?;
+				Ok(bytes)
+			}
+			None => Err(ModelError::Short),
+		}
+	}
+}
+
+/// Elements of so many bytes, as binary32, exactly. Sources: `dequantize_row_q8_0` and `_q6_K` of ggml-org/llama.cpp.
+///
+/// False if the type has no numbers of its own.
+pub(super) fn widen(kind: TensorType, bytes: &[u8], out: &mut [f32]) -> bool {
+	let half =
+		|bytes: &[u8], at: usize| math::f16_to_f32(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+	match kind {
+		TensorType::F32 => {
+			for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+				*out = f32::from_le_bytes(*bytes);
+			}
+		}
+		TensorType::F16 => {
+			for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+				*out = math::f16_to_f32(u16::from_le_bytes(*bytes));
+			}
+		}
+		TensorType::Bf16 => {
+			for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+				*out = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
+			}
+		}
+		TensorType::Q8_0 => {
+			for (out, block) in out
+				.as_chunks_mut::<32>()
+				.0
+				.iter_mut()
+				.zip(bytes.as_chunks::<34>().0)
+			{
+				let scale = half(block, 0);
+				for (out, byte) in out.iter_mut().zip(&block[2..]) {
+					*out = f32::from(*byte as i8) * scale;
+				}
+			}
+		}
+		TensorType::Q6K => {
+			for (out, block) in out
+				.as_chunks_mut::<256>()
+				.0
+				.iter_mut()
+				.zip(bytes.as_chunks::<210>().0)
+			{
+				q6_k(block, half(block, 208), out);
+			}
+		}
+		_ => return false,
+	}
+	true
+}
+
+/// A block of Q6_K: 128 bytes of lower four bits, 64 of upper two, sixteen scales, and one for all.
+fn q6_k(block: &[u8; 210], scale: f32, out: &mut [f32; 256]) {
+	let (low, rest) = block.split_at(128);
+	let (high, scales) = rest.split_at(64);
+	for (part, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+		for (i, out) in out.iter_mut().enumerate() {
+			// Four runs of 32 weights share the bytes: two the lower bits, all the upper ones.
+			let (run, at) = (i / 32, i % 32);
+			let low = low[64 * part + run % 2 * 32 + at] >> (run / 2 * 4) & 15;
+			let high = high[32 * part + at] >> (2 * run) & 3;
+			let value = i32::from(low | high << 4) - 32;
+			let own = f32::from(scales[8 * part + i / 16] as i8);
+			*out = scale * own * value as f32;
+		}
+	}
+}
