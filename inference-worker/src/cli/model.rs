@@ -146,8 +146,9 @@ fn list(store: &Store, as_json: bool, known: bool) -> Result<ExitCode> {
 		for model in &models {
 			let manifest = &model.manifest;
 			println!(
-				"{:<22} {:>12} bytes, {} file(s), {}@{}",
+				"{:<22} {} {:>12} bytes, {} file(s), {}@{}",
 				model.name,
+				date(manifest.installed),
 				model.size,
 				manifest.files.len(),
 				manifest.repo,
@@ -156,6 +157,23 @@ fn list(store: &Store, as_json: bool, known: bool) -> Result<ExitCode> {
 		}
 	}
 	Ok(ExitCode::from(u8::from(damaged)))
+}
+
+/// Year, month and day (UTC) of a time in seconds since 1970.
+fn date(seconds: u64) -> String {
+	// Days since 1 March of year 0, so that leap days end a year. No clock goes beyond the year 9999.
+	let days = (seconds / 86_400).min(2_932_896) + 719_468;
+	let (era, day) = (days / 146_097, days % 146_097);
+	let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+	let day = day - (365 * year + year / 4 - year / 100);
+	let month = (5 * day + 2) / 153;
+	let day = day - (153 * month + 2) / 5 + 1;
+	let (month, next) = if month < 10 {
+		(month + 3, 0)
+	} else {
+		(month - 9, 1)
+	};
+	format!("{:04}-{month:02}-{day:02}", era * 400 + year + next)
 }
 
 fn remove(store: &Store, name: &str, yes: bool) -> Result<ExitCode> {
@@ -176,4 +194,19 @@ fn remove(store: &Store, name: &str, yes: bool) -> Result<ExitCode> {
 	store.remove(name)?;
 	eprintln!("removed {name}");
 	Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::date;
+
+	#[test]
+	fn dates_should_follow_the_calendar() {
+		assert_eq!(date(0), "1970-01-01");
+		assert_eq!(date(951_782_399), "2000-02-28");
+		assert_eq!(date(951_782_400), "2000-02-29");
+		assert_eq!(date(1_709_251_199), "2024-02-29");
+		assert_eq!(date(1_767_225_599), "2025-12-31");
+		assert_eq!(date(u64::MAX), "9999-12-31");
+	}
 }

@@ -10,6 +10,8 @@ use ureq::{
 
 /// Most bytes of a repository's description.
 const DESCRIPTION_BYTES: u64 = 16 << 20;
+/// Most files of a repository.
+const FILES: usize = 4096;
 const REDIRECTS: usize = 5;
 
 /// Where the hub is, and who asks.
@@ -115,8 +117,9 @@ impl Client {
 			.http_status_as_error(false)
 			.timeout_connect(Some(Duration::from_secs(20)))
 			.timeout_recv_response(Some(Duration::from_secs(60)))
-			// A body that takes longer is asked for again from where it stopped, which also ends a stalled one.
-			.timeout_recv_body(Some(Duration::from_secs(300)))
+			// A stalled body is asked for again from where it stopped, and so is one that drips.
+			.timeout_per_read(Some(Duration::from_secs(60)))
+			.timeout_recv_body(Some(Duration::from_secs(1800)))
 			.user_agent(concat!("aria-worker/", env!("CARGO_PKG_VERSION")))
 			.build();
 		Self {
@@ -165,7 +168,7 @@ impl Client {
 		for _ in 0..=REDIRECTS {
 			let response = self.once(false, &url, range)?;
 			if !response.status().is_redirection() {
-				return checked(response, &url, what);
+				return checked(response, &url, what, range.is_some());
 			}
 			url = next(&response, &url)?;
 		}
@@ -198,6 +201,9 @@ impl Client {
 		if sha.len() != 40 || !sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
 			return Err(protocol(&url, "the commit is not one"));
 		}
+		if description.siblings.len() > FILES {
+			return Err(protocol(&url, &format!("it lists more than {FILES} files")));
+		}
 		Ok(description)
 	}
 
@@ -210,6 +216,9 @@ impl Client {
 				.or_else(|| header(&response, "etag"))
 				.and_then(|text| etag(&text));
 			let redirects = response.status().is_redirection();
+			if header(&response, "x-repo-commit").is_some_and(|found| found != commit) {
+				return Err(protocol(&url, "it answers for another commit"));
+			}
 			let size = header(&response, "x-linked-size")
 				.or_else(|| header(&response, "content-length").filter(|_| !redirects))
 				.and_then(|text| text.parse().ok());
@@ -219,7 +228,7 @@ impl Client {
 				return Ok(Announced { size, hash });
 			}
 			if !redirects {
-				checked(response, &url, &format!("{file} in {repo}"))?;
+				checked(response, &url, &format!("{file} in {repo}"), false)?;
 				return Err(protocol(&url, "it tells no size and checksum of the file"));
 			}
 			let target = next(&response, &url)?;
@@ -241,7 +250,7 @@ fn protocol(url: &str, reason: &str) -> HubError {
 }
 
 /// An address without its query, which may hold a signature.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
 	url.split('?').next().unwrap_or_default().to_owned()
 }
 
@@ -256,15 +265,23 @@ fn next(response: &Response<Body>, url: &str) -> Result<String> {
 	if target.starts_with('/') && !target.starts_with("//") {
 		return Ok(format!("{scheme}://{authority}{target}"));
 	}
-	if target.starts_with("https://") || (target.starts_with("http://") && scheme == "http") {
+	let secure = target.starts_with("https://");
+	if secure || (target.starts_with("http://") && scheme == "http") {
 		return Ok(target);
 	}
 	Err(protocol(url, "a redirect to an address that is not https"))
 }
 
-fn checked(response: Response<Body>, url: &str, what: &str) -> Result<Response<Body>> {
+/// A response, if it is a success; to a request for a part, "no such part" is an answer too.
+fn checked(
+	response: Response<Body>,
+	url: &str,
+	what: &str,
+	partial: bool,
+) -> Result<Response<Body>> {
 	match response.status().as_u16() {
-		200 | 206 | 416 => Ok(response),
+		200 => Ok(response),
+		206 | 416 if partial => Ok(response),
 		401 | 403 => Err(HubError::Refused(what.to_owned())),
 		404 => Err(HubError::NotFound(what.to_owned())),
 		429 | 500..=599 => Err(HubError::Network {

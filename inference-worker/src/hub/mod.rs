@@ -1,16 +1,21 @@
 //! Models from the Hugging Face hub: pulling, listing, removing and checking them.
 //!
-//! A model lives in a folder of its own below the models folder, beside a manifest with the hub's commit and the checksum of every file.
-//! A file has its final name only after its checksum was right.
+//! A model has a folder below the models folder: a manifest with the hub's commit and the checksum of every file, a folder named after
+//! the commit with these files, and downloads that are not complete in `.partial`, named after their hash.
+//! A file has its final name only after its checksum was right, and the manifest names a commit only after all its files are there.
 
+mod choose;
 mod client;
 mod known;
 mod pull;
+mod source;
 mod store;
+mod transfer;
 
 pub use client::Endpoint;
 pub use known::{KNOWN, Known};
-pub use pull::{Event, PullOptions, Source, pull};
+pub use pull::{Event, PullOptions, pull};
+pub use source::Source;
 pub use store::{FileEntry, Installed, MANIFEST, Manifest, Store, resolve, resolve_in};
 
 use std::path::PathBuf;
@@ -48,7 +53,7 @@ pub enum HubError {
 	},
 	/// The hub asked for a token, or refused the one given.
 	#[error(
-		"the hub refuses access to {0}: accept the model's licence on its page, then set HF_TOKEN to a token that may read it"
+		"the hub refuses access to {0}: check the spelling, accept the model's licence on its page, and set HF_TOKEN to a token that may read it"
 	)]
 	Refused(String),
 	/// The hub has no such thing.
@@ -112,7 +117,7 @@ pub enum HubError {
 		reason: String,
 	},
 	/// The file system failed.
-	#[error("can't use {path}: {source}; check the folder's permissions")]
+	#[error("can't use {path}: {source}; check permissions and free space")]
 	Io {
 		/// File or folder.
 		path: PathBuf,

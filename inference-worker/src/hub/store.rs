@@ -1,23 +1,25 @@
 //! Installed models: a folder each, with a manifest.
 
-use super::{HubError, KNOWN, Result};
+use super::{HubError, Result, Source, source::local_name};
 use serde::{Deserialize, Serialize};
 use sha1::Digest as _;
 use std::{
 	fs::File,
-	io::{Read, Write},
+	io::{ErrorKind, Read, Write},
 	path::{Component, Path, PathBuf},
 };
 
 /// Name of the manifest in a model's folder.
 pub const MANIFEST: &str = "aria-manifest.json";
 const MANIFEST_BYTES: u64 = 16 << 20;
+/// Downloads that are not complete, named after their hash.
+const PARTIAL: &str = ".partial";
 
 /// A file of an installed model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-	/// Path below the model's folder, with forward slashes.
+	/// Path below the commit's folder, with forward slashes.
 	pub path: String,
 	/// Bytes.
 	pub size: u64,
@@ -50,7 +52,7 @@ pub struct Manifest {
 pub struct Installed {
 	/// Name.
 	pub name: String,
-	/// Folder.
+	/// Folder of the installed commit, with its files.
 	pub folder: PathBuf,
 	/// Bytes of all files.
 	pub size: u64,
@@ -75,7 +77,7 @@ pub(super) fn is_safe(path: &str) -> bool {
 	let plain = Path::new(path)
 		.components()
 		.all(|part| matches!(part, Component::Normal(name) if name.len() <= 200));
-	let odd = |byte: u8| byte < 0x20 || byte == 0x7f || matches!(byte, b'\\' | b':');
+	let odd = |byte: u8| byte < 0x20 || byte == 0x7f || byte == b'\\';
 	plain
 		&& !path.is_empty()
 		&& path.len() <= 512
@@ -83,8 +85,15 @@ pub(super) fn is_safe(path: &str) -> bool {
 		&& !path.ends_with('/')
 		&& !path.split('/').any(|part| matches!(part, "." | ".." | ""))
 		&& !path.bytes().any(odd)
-		&& !path.ends_with(".part")
-		&& path != MANIFEST
+}
+
+fn is_commit(text: &str) -> bool {
+	text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Where a file is kept until it is complete. Its hash is the name, so that one version is never continued with another.
+pub(super) fn part_path(model_folder: &Path, file: &FileEntry) -> PathBuf {
+	model_folder.join(PARTIAL).join(&file.hash)
 }
 
 fn is_name(name: &str) -> bool {
@@ -154,10 +163,12 @@ impl Store {
 	/// A model's manifest, or an error if it is not installed or damaged.
 	pub fn get(&self, name: &str) -> Result<Installed> {
 		let name = &local_name(name);
-		let folder = self.model_folder(name)?;
-		let path = folder.join(MANIFEST);
+		let model_folder = self.model_folder(name)?;
+		let path = model_folder.join(MANIFEST);
 		let file = match File::open(&path) {
-			Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+			Err(error)
+				if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+			{
 				return Err(HubError::NotInstalled(name.to_owned()));
 			}
 			other => other.map_err(HubError::io(&path))?,
@@ -172,19 +183,57 @@ impl Store {
 		if let Some(path) = paths.chain(&manifest.main).find(|path| !is_safe(path)) {
 			return Err(damaged(format!("it names {path:?}")));
 		}
+		if !is_commit(&manifest.commit) {
+			return Err(damaged(format!("it names commit {:?}", manifest.commit)));
+		}
 		let sizes = manifest.files.iter().map(|file| file.size);
 		Ok(Installed {
 			name: name.to_owned(),
 			size: sizes.fold(0, u64::saturating_add),
-			folder,
+			folder: model_folder.join(&manifest.commit),
 			manifest,
 		})
+	}
+
+	/// The installed model that `source` means, opening the file that it names.
+	///
+	/// # Errors
+	/// [`HubError::NotInstalled`] also if the file, the revision or the repository is another.
+	pub fn find(&self, source: &Source) -> Result<Installed> {
+		let mut model = self.get(&source.name)?;
+		let Manifest {
+			repo,
+			commit,
+			revision,
+			files,
+			main,
+			..
+		} = &mut model.manifest;
+		let asked = source.revision.as_ref();
+		let fits =
+			*repo == source.repo && asked.is_none_or(|asked| asked == revision || asked == commit);
+		if let Some(file) = source.file.as_ref().filter(|_| fits) {
+			if files.iter().any(|entry| entry.path == *file) {
+				*main = Some(file.clone());
+				return Ok(model);
+			}
+		} else if fits {
+			return Ok(model);
+		}
+		let file = source.file.as_ref().map(|file| format!(":{file}"));
+		let revision = asked.map(|revision| format!("@{revision}"));
+		Err(HubError::NotInstalled(format!(
+			"{}{}{}",
+			source.repo,
+			file.unwrap_or_default(),
+			revision.unwrap_or_default()
+		)))
 	}
 
 	/// All installed models by name; a damaged one is an error in its place.
 	pub fn list(&self) -> Result<Vec<Result<Installed>>> {
 		let entries = match std::fs::read_dir(&self.folder) {
-			Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+			Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
 			other => other.map_err(HubError::io(&self.folder))?,
 		};
 		let mut names = Vec::new();
@@ -205,15 +254,17 @@ impl Store {
 	pub fn remove(&self, name: &str) -> Result<()> {
 		let name = &local_name(name);
 		let folder = self.model_folder(name)?;
-		let Ok(about) = std::fs::symlink_metadata(&folder) else {
-			return Err(HubError::NotInstalled(name.to_owned()));
-		};
+		let missing = || HubError::NotInstalled(name.to_owned());
+		let about = std::fs::symlink_metadata(&folder).map_err(|_| missing())?;
 		let _lock = self.lock(name)?;
-		if about.is_dir() {
-			std::fs::remove_dir_all(&folder).map_err(HubError::io(folder))
-		} else {
-			std::fs::remove_file(&folder).map_err(HubError::io(folder))
+		if about.is_symlink() {
+			return std::fs::remove_file(&folder).map_err(HubError::io(folder));
 		}
+		// Other folders here are not ours to remove. A pull that stopped early leaves no manifest.
+		if !folder.join(MANIFEST).is_file() && !folder.join(PARTIAL).is_dir() {
+			return Err(missing());
+		}
+		std::fs::remove_dir_all(&folder).map_err(HubError::io(folder))
 	}
 
 	/// Hashes all files again: each with what is wrong with it, or `None`.
@@ -254,9 +305,10 @@ impl Store {
 		}
 	}
 
-	/// Writes the manifest beside its place and moves it there.
-	pub(super) fn write(&self, name: &str, manifest: &Manifest) -> Result<()> {
-		let path = self.model_folder(name)?.join(MANIFEST);
+	/// Makes `manifest` the model's, in one step, then removes other commits and what is left of downloads.
+	pub(super) fn switch(&self, name: &str, manifest: &Manifest) -> Result<()> {
+		let folder = self.model_folder(name)?;
+		let path = folder.join(MANIFEST);
 		let part = path.with_extension("json.part");
 		let text = serde_json::to_vec_pretty(manifest).map_err(|error| HubError::Manifest {
 			path: path.clone(),
@@ -266,20 +318,19 @@ impl Store {
 		file.write_all(&text)
 			.and_then(|()| file.sync_all())
 			.and_then(|()| std::fs::rename(&part, &path))
-			.map_err(HubError::io(path))
-	}
-}
-
-/// The installed name of a short name or of `owner/repo[:file][@revision]`.
-pub(super) fn local_name(name: &str) -> String {
-	let repo = name.split(['@', ':']).next().unwrap_or(name);
-	let short = KNOWN
-		.iter()
-		.find(|known| known.repo.eq_ignore_ascii_case(repo));
-	match (short, repo.split_once('/')) {
-		(Some(known), _) => known.name.to_owned(),
-		(None, Some((owner, repo))) => format!("{owner}--{repo}"),
-		(None, None) => name.to_owned(),
+			.and_then(|()| File::open(&folder)?.sync_all())
+			.map_err(HubError::io(path))?;
+		for entry in std::fs::read_dir(&folder).map_err(HubError::io(&folder))? {
+			let entry = entry.map_err(HubError::io(&folder))?;
+			let name = entry.file_name();
+			let old = name
+				.to_str()
+				.is_some_and(|name| is_commit(name) && name != manifest.commit);
+			if old || name == PARTIAL {
+				std::fs::remove_dir_all(entry.path()).map_err(HubError::io(entry.path()))?;
+			}
+		}
+		Ok(())
 	}
 }
 
@@ -297,9 +348,13 @@ pub fn resolve_in(store: &Store, name_or_path: &Path) -> Result<PathBuf> {
 		return Ok(name_or_path.to_owned());
 	}
 	let name = name_or_path.to_string_lossy();
-	let model = match store.get(&name) {
-		Err(HubError::Name(_)) => return Err(HubError::NotInstalled(name.into_owned())),
-		other => other?,
+	let model = match name.parse::<Source>() {
+		Ok(source) => store.find(&source)?,
+		// A name as `list` shows it.
+		Err(_) => store.get(&name).map_err(|error| match error {
+			HubError::Name(name) => HubError::NotInstalled(name),
+			other => other,
+		})?,
 	};
 	Ok(match &model.manifest.main {
 		Some(main) => model.folder.join(main),
