@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use aria_kernels::{Backend, Isa};
 use aria_worker::{
-	energy::{Meter, POWERCAP},
+	energy::Meter,
 	engine::{
 		Event, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
 		generate::prepare, receipt::to_hex,
@@ -341,7 +341,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
 	} else {
 		args.threads.clone()
 	};
-	let meter = Meter::new(Path::new(POWERCAP), args.watts);
+	let meter = Meter::discover(args.watts);
 	let mut model: Option<Model> = None;
 	let mut packing = None;
 	for threads in threads {

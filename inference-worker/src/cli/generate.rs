@@ -8,7 +8,7 @@ use aria_primitives::{
 	receipt::{Constraints, Grammar, Sampling},
 };
 use aria_worker::{
-	energy::{Meter, POWERCAP},
+	energy::Meter,
 	engine::{
 		GenerateRequest, Generation,
 		generate::generate,
@@ -181,7 +181,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		logprobs: args.json,
 		..Default::default()
 	};
-	let meter = Meter::new(Path::new(POWERCAP), args.watts);
+	let meter = Meter::discover(args.watts);
 	let mut out = std::io::stdout();
 	let mut print = |token: aria_worker::engine::TokenEvent| {
 		if !args.json {

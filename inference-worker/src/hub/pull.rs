@@ -4,7 +4,7 @@ use super::{
 	Endpoint, FileEntry, HubError, Installed, Manifest, Result, Source, Store,
 	choose::choose,
 	client::{Announced, Client, Description},
-	store::{hash_file, part_path},
+	store::{PARTIAL, hash_file, part_path},
 	transfer::{attempt, download},
 };
 use std::{
@@ -115,7 +115,10 @@ pub fn pull(
 		bytes: files.iter().map(|file| file.size).sum(),
 	});
 	let folder = model_folder.join(&description.sha);
-	std::fs::create_dir_all(&folder).map_err(HubError::io(&folder))?;
+	let partial = model_folder.join(PARTIAL);
+	for folder in [&partial, &folder] {
+		std::fs::create_dir_all(folder).map_err(HubError::io(folder))?;
+	}
 	let old = store
 		.get(&source.name)
 		.ok()

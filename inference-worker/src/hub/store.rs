@@ -13,7 +13,7 @@ use std::{
 pub const MANIFEST: &str = "aria-manifest.json";
 const MANIFEST_BYTES: u64 = 16 << 20;
 /// Downloads that are not complete, named after their hash.
-const PARTIAL: &str = ".partial";
+pub(super) const PARTIAL: &str = ".partial";
 
 /// A file of an installed model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
