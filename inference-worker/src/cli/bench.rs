@@ -12,12 +12,7 @@ use aria_worker::{
 };
 use clap::Args;
 use serde_json::{Value, json};
-use std::{
-	path::{Path, PathBuf},
-	process::ExitCode,
-	sync::mpsc,
-	time::Instant,
-};
+use std::{path::PathBuf, process::ExitCode, sync::mpsc, time::Instant};
 
 /// Bytes read to measure the memory's bandwidth: more than any cache holds.
 const READ_BYTES: usize = 512 << 20;

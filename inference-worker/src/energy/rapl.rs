@@ -27,7 +27,6 @@ impl Rapl {
 	pub(super) fn find(root: &Path) -> Self {
 		let mut found = Self::default();
 		let mut platform = Vec::new();
-		let mut complete = true;
 		for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
 			let folder = entry.path();
 			let file_name = entry.file_name();
@@ -37,10 +36,9 @@ impl Rapl {
 				continue;
 			};
 			let label = std::fs::read_to_string(folder.join("name")).unwrap_or_default();
-			let counter = folder.join("energy_uj");
 			let domain = Domain {
 				range: number(&folder.join("max_energy_range_uj")),
-				counter: counter.clone(),
+				counter: folder.join("energy_uj"),
 			};
 			// A package's counter includes its cores and graphics; only memory has one beside it.
 			let domains = match (rest.contains(':'), label.trim()) {
@@ -57,24 +55,24 @@ impl Rapl {
 				_ => continue,
 			};
 			domains.push(domain);
-			match value(&counter) {
-				Ok(_) => {}
-				Err(fault) => {
-					complete = false;
-					if fault == Fault::Unreadable {
-						found.hidden = Some(counter);
-					}
-				}
-			}
 		}
 		if found.packages == 0 {
 			found.memories = 0;
 			found.domains = platform;
 		}
-		if !complete {
+		found.domains.sort_by(|a, b| a.counter.cmp(&b.counter));
+		let faults = found.domains.iter().filter_map(|domain| {
+			let fault = value(&domain.counter).err()?;
+			Some((fault, domain.counter.clone()))
+		});
+		let faults: Vec<_> = faults.collect();
+		if !faults.is_empty() {
 			found.domains.clear();
 		}
-		found.domains.sort_by(|a, b| a.counter.cmp(&b.counter));
+		let mut hidden = faults
+			.into_iter()
+			.filter(|(fault, _)| *fault == Fault::Unreadable);
+		found.hidden = hidden.next().map(|(_, counter)| counter);
 		found
 	}
 
