@@ -162,6 +162,7 @@ impl Store {
 
 	/// A model's manifest, or an error if it is not installed or damaged.
 	pub fn get(&self, name: &str) -> Result<Installed> {
+		let asked = name;
 		let name = &local_name(name);
 		let model_folder = self.model_folder(name)?;
 		let path = model_folder.join(MANIFEST);
@@ -169,7 +170,7 @@ impl Store {
 			Err(error)
 				if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
 			{
-				return Err(HubError::NotInstalled(name.to_owned()));
+				return Err(HubError::NotInstalled(asked.to_owned()));
 			}
 			other => other.map_err(HubError::io(&path))?,
 		};
@@ -200,7 +201,17 @@ impl Store {
 	/// # Errors
 	/// [`HubError::NotInstalled`] also if the file, the revision or the repository is another.
 	pub fn find(&self, source: &Source) -> Result<Installed> {
-		let mut model = self.get(&source.name)?;
+		// The name to pull, which that of the folder is not.
+		let missing = || {
+			let file = source.file.as_ref().map(|file| format!(":{file}"));
+			let revision = source.revision.as_ref().map(|name| format!("@{name}"));
+			let (file, revision) = (file.unwrap_or_default(), revision.unwrap_or_default());
+			HubError::NotInstalled(format!("{}{file}{revision}", source.repo))
+		};
+		let mut model = self.get(&source.name).map_err(|error| match error {
+			HubError::NotInstalled(_) => missing(),
+			other => other,
+		})?;
 		let Manifest {
 			repo,
 			commit,
@@ -220,14 +231,7 @@ impl Store {
 		} else if fits {
 			return Ok(model);
 		}
-		let file = source.file.as_ref().map(|file| format!(":{file}"));
-		let revision = asked.map(|revision| format!("@{revision}"));
-		Err(HubError::NotInstalled(format!(
-			"{}{}{}",
-			source.repo,
-			file.unwrap_or_default(),
-			revision.unwrap_or_default()
-		)))
+		Err(missing())
 	}
 
 	/// All installed models by name; a damaged one is an error in its place.
@@ -252,9 +256,9 @@ impl Store {
 
 	/// Removes a model's folder. A link in its place is removed itself, not what it points to.
 	pub fn remove(&self, name: &str) -> Result<()> {
+		let missing = || HubError::NotInstalled(name.to_owned());
 		let name = &local_name(name);
 		let folder = self.model_folder(name)?;
-		let missing = || HubError::NotInstalled(name.to_owned());
 		let about = std::fs::symlink_metadata(&folder).map_err(|_| missing())?;
 		let _lock = self.lock(name)?;
 		if about.is_symlink() {

@@ -390,7 +390,7 @@ fn new_commit_should_come_whole_or_not_at_all() {
 	// What is the same in both is not fetched again.
 	let rest = [(second.to_owned(), from(70_000))];
 	assert_eq!(setup.server.downloads(), rest);
-	assert_eq!(setup.entries(), [commit('b'), "aria-manifest.json".into()]);
+	assert_eq!(setup.entries(), ["aria-manifest.json".into(), commit('b')]);
 }
 
 #[test]
