@@ -6,6 +6,7 @@ pub mod api;
 pub mod chain;
 pub mod energy;
 pub mod engine;
+pub mod hub;
 pub mod model;
 pub mod p2p;
 pub mod service;

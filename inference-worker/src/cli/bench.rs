@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use aria_kernels::{Backend, Isa};
 use aria_worker::{
-	energy::{Meter, POWERCAP},
+	energy::Meter,
 	engine::{
 		Event, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
 		generate::prepare, receipt::to_hex,
@@ -12,12 +12,7 @@ use aria_worker::{
 };
 use clap::Args;
 use serde_json::{Value, json};
-use std::{
-	path::{Path, PathBuf},
-	process::ExitCode,
-	sync::mpsc,
-	time::Instant,
-};
+use std::{path::PathBuf, process::ExitCode, sync::mpsc, time::Instant};
 
 /// Bytes read to measure the memory's bandwidth: more than any cache holds.
 const READ_BYTES: usize = 512 << 20;
@@ -341,7 +336,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
 	} else {
 		args.threads.clone()
 	};
-	let meter = Meter::new(Path::new(POWERCAP), args.watts);
+	let meter = Meter::discover(args.watts);
 	let mut model: Option<Model> = None;
 	let mut packing = None;
 	for threads in threads {
@@ -359,8 +354,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
 			Some(model) => &*model,
 			empty => {
 				let start = Instant::now();
-				let loaded = Model::open(&args.model, backend.packing())
-					.with_context(|| format!("can't load {}", args.model.display()))?;
+				let loaded =
+					Model::open(&aria_worker::hub::resolve(&args.model)?, backend.packing())
+						.with_context(|| format!("can't load {}", args.model.display()))?;
 				eprintln!(
 					"{}: {} weights, {} packing, loaded in {:.2} s",
 					loaded.name,

@@ -8,6 +8,7 @@ use aria_worker::{
 		receipt::to_hex,
 		sampler::logprob,
 	},
+	hub::resolve,
 	model::Model,
 };
 use clap::Args;
@@ -19,7 +20,7 @@ const MAX_TEXT: u64 = 16 << 20;
 
 #[derive(Args)]
 pub(crate) struct TextArgs {
-	/// GGUF file or Hugging Face folder.
+	/// GGUF file, Hugging Face folder, or the name of an installed model.
 	#[arg(long)]
 	model: PathBuf,
 	/// Token ids, separated by commas; without them a text is read from standard input.
@@ -49,7 +50,7 @@ impl TextArgs {
 /// Prints how likely the model finds a text.
 pub(crate) fn run(args: &TextArgs) -> Result<ExitCode> {
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model, args.machine.load_options(&backend))?;
+	let model = Model::open(&resolve(&args.model)?, args.machine.load_options(&backend))?;
 	let tokens = args.read(&model)?;
 	let (mut logits, mut logprobs, mut hits) = (Vec::new(), Vec::new(), 0);
 	evaluate(&model, &backend, &tokens, |position, row| {
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &TextArgs) -> Result<ExitCode> {
 /// Prints the embedding of a text.
 pub(crate) fn run_embed(args: &TextArgs) -> Result<ExitCode> {
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model, args.machine.load_options(&backend))?;
+	let model = Model::open(&resolve(&args.model)?, args.machine.load_options(&backend))?;
 	let tokens = args.read(&model)?;
 	let embedding = embed(&model, &backend, &tokens)?;
 	if args.json {

@@ -8,12 +8,13 @@ use aria_primitives::{
 	receipt::{Constraints, Grammar, Sampling},
 };
 use aria_worker::{
-	energy::{Meter, POWERCAP},
+	energy::Meter,
 	engine::{
 		GenerateRequest, Generation,
 		generate::generate,
 		receipt::{ReceiptFile, to_hex},
 	},
+	hub::resolve,
 	model::Model,
 };
 use clap::Args;
@@ -27,7 +28,7 @@ use std::{
 
 #[derive(Args)]
 pub(crate) struct GenerateArgs {
-	/// GGUF file or Hugging Face folder.
+	/// GGUF file, Hugging Face folder, or the name of an installed model.
 	#[arg(long)]
 	model: PathBuf,
 	/// Text to continue.
@@ -170,7 +171,7 @@ fn micro(value: f64, name: &str) -> Result<u32> {
 pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 	let (sampling, constraints) = (args.sampling()?, args.constraints()?);
 	let backend = args.machine.backend()?;
-	let model = Model::open(&args.model, args.machine.load_options(&backend))?;
+	let model = Model::open(&resolve(&args.model)?, args.machine.load_options(&backend))?;
 	let prompt = model.tokenizer.encode(&args.prompt, true, args.special)?;
 	let request = GenerateRequest {
 		prompt,
@@ -181,7 +182,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		logprobs: args.json,
 		..Default::default()
 	};
-	let meter = Meter::new(Path::new(POWERCAP), args.watts);
+	let meter = Meter::discover(args.watts);
 	let mut out = std::io::stdout();
 	let mut print = |token: aria_worker::engine::TokenEvent| {
 		if !args.json {

@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-	/// GGUF file or Hugging Face folder.
+	/// GGUF file, Hugging Face folder, or the name of an installed model.
 	file: PathBuf,
 	/// One JSON object.
 	#[arg(long)]
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 		packing: Packing::Dense,
 		i2_block: args.i2s_block.into(),
 	};
-	let model = Model::open(&args.file, options)?;
+	let model = Model::open(&aria_worker::hub::resolve(&args.file)?, options)?;
 	if !args.json {
 		words(&model);
 		return Ok(ExitCode::SUCCESS);

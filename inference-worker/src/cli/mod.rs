@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use aria_kernels::{Backend, I2Block, Isa};
-use aria_worker::{model::LoadOptions, service::ServiceArgs};
+use aria_worker::{hub::resolve, model::LoadOptions, service::ServiceArgs};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -10,6 +10,7 @@ mod bench;
 mod evaluate;
 mod generate;
 mod inspect;
+mod model;
 mod serve;
 mod tokenize;
 mod verify;
@@ -45,7 +46,7 @@ enum Command {
 	Verify {
 		/// Receipt file (JSON).
 		receipt: PathBuf,
-		/// GGUF file or Hugging Face folder.
+		/// GGUF file, Hugging Face folder, or the name of an installed model.
 		#[arg(long)]
 		model: PathBuf,
 		#[command(flatten)]
@@ -56,6 +57,8 @@ enum Command {
 		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
 	)]
 	Serve(Box<ServiceArgs>),
+	/// Get, list, remove and check models.
+	Model(model::ModelArgs),
 	/// Show the tokens of the text on standard input.
 	#[command(
 		after_help = "Examples:\n  printf 'Hello world' | aria-worker tokenize --model model.gguf\n  printf 'Hello world' | aria-worker tokenize --model folder --no-bos --json\n\nEvery byte counts: echo adds a newline to the text, printf does not."
@@ -139,7 +142,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 			receipt,
 			model,
 			machine,
-		} => verify::run(&receipt, &model, &machine),
+		} => verify::run(&receipt, &resolve(model)?, &machine),
+		Command::Model(args) => model::run(args),
 		Command::Serve(args) => serve::run(*args),
 		Command::Tokenize(args) => tokenize::tokenize(&args),
 		Command::Detokenize(args) => tokenize::detokenize(&args),

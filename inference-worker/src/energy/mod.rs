@@ -1,157 +1,169 @@
-//! Energy of an answer: the processor's own counters where they can be read, else a declared power times time.
+//! Energy of an answer: the best that the machine shows, from the processor's own counters down to a declared power times time.
+
+mod battery;
+mod hwmon;
+mod rapl;
 
 use aria_primitives::energy::{Energy, EvidenceGrade};
-use std::path::{Path, PathBuf};
+use battery::{Batteries, Charge};
+use hwmon::Hwmon;
+use rapl::Rapl;
+use std::path::Path;
 
-/// Where Linux shows the counters.
+/// Where Linux shows the processor's counters.
 pub const POWERCAP: &str = "/sys/class/powercap";
-
-#[derive(Debug, Clone)]
-struct Domain {
-	counter: PathBuf,
-	/// Value at which the counter starts over, microjoules.
-	range: u64,
-}
+/// Where Linux shows sensors.
+pub const HWMON: &str = "/sys/class/hwmon";
+/// Where Linux shows batteries.
+pub const POWER_SUPPLY: &str = "/sys/class/power_supply";
 
 /// Reads energy between two moments.
+///
+/// Of several sources only the best counts: they may see the same energy.
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
-	domains: Vec<Domain>,
+	rapl: Rapl,
+	hwmon: Hwmon,
+	batteries: Batteries,
 	watts: Option<f64>,
 }
 
-/// Counters at one moment.
+/// All sources at one moment.
 #[derive(Debug, Clone)]
-pub struct Reading(Vec<Option<u64>>);
+pub struct Reading {
+	rapl: Vec<Option<u64>>,
+	hwmon: Vec<Option<u64>>,
+	batteries: Vec<Option<Charge>>,
+}
+
+/// Why a file shows no number.
+#[derive(Debug, PartialEq, Eq)]
+enum Fault {
+	Missing,
+	/// There, but not for this user.
+	Unreadable,
+	/// Not a number.
+	Garbage,
+}
+
+fn value(path: &Path) -> Result<u64, Fault> {
+	let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+		std::io::ErrorKind::NotFound => Fault::Missing,
+		std::io::ErrorKind::InvalidData => Fault::Garbage,
+		_ => Fault::Unreadable,
+	})?;
+	text.trim().parse().map_err(|_| Fault::Garbage)
+}
 
 fn number(path: &Path) -> Option<u64> {
-	std::fs::read_to_string(path).ok()?.trim().parse().ok()
+	value(path).ok()
 }
 
 impl Meter {
-	/// Finds the counters of all packages and of the memory beside them below `root` (normally [`POWERCAP`]).
+	/// Finds the processor's counters below `root` (normally [`POWERCAP`]) and nothing else.
 	///
-	/// `watts` is the operator's declared power, used only when there is no readable counter.
+	/// `watts` is the operator's declared power, used only where nothing is measured.
 	pub fn new(root: &Path, watts: Option<f64>) -> Self {
-		let mut domains = Vec::new();
-		for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
-			let folder = entry.path();
-			let file_name = entry.file_name();
-			let name = file_name.to_string_lossy();
-			let Some(rest) = name.strip_prefix("intel-rapl:") else {
-				continue;
-			};
-			let label = std::fs::read_to_string(folder.join("name")).unwrap_or_default();
-			// A package counter includes its cores; only memory has a counter of its own beside it.
-			let wanted = (!rest.contains(':') && label.starts_with("package"))
-				|| (rest.contains(':') && label.trim() == "dram");
-			let counter = folder.join("energy_uj");
-			if let (true, Some(range), Some(_)) = (
-				wanted,
-				number(&folder.join("max_energy_range_uj")),
-				number(&counter),
-			) {
-				domains.push(Domain { counter, range });
-			}
-		}
-		domains.sort_by(|a, b| a.counter.cmp(&b.counter));
 		Self {
-			domains,
+			rapl: Rapl::find(root),
 			watts: watts.filter(|watts| watts.is_finite() && *watts > 0.0),
+			..Self::default()
 		}
 	}
 
-	/// What figures of this meter are worth.
+	/// Finds all sources of this machine: [`POWERCAP`], [`HWMON`] and [`POWER_SUPPLY`].
+	pub fn discover(watts: Option<f64>) -> Self {
+		let roots = [POWERCAP, HWMON, POWER_SUPPLY].map(Path::new);
+		Self::discover_in(roots, watts)
+	}
+
+	/// [`Meter::discover`] with the three folders given, in the same order.
+	pub fn discover_in([powercap, hwmon, power_supply]: [&Path; 3], watts: Option<f64>) -> Self {
+		Self {
+			hwmon: Hwmon::find(hwmon),
+			batteries: Batteries::find(power_supply),
+			..Self::new(powercap, watts)
+		}
+	}
+
+	/// What figures of this meter are worth now; a battery counts only while it discharges.
 	pub fn grade(&self) -> EvidenceGrade {
-		match (self.domains.is_empty(), self.watts) {
-			(false, _) => EvidenceGrade::ProcessorCounters,
-			(true, Some(_)) => EvidenceGrade::Estimated,
-			(true, None) => EvidenceGrade::Unknown,
+		if !self.rapl.is_empty() {
+			EvidenceGrade::ProcessorCounters
+		} else if !self.hwmon.is_empty() {
+			EvidenceGrade::HardwareMonitor
+		} else if self.batteries.is_discharging() {
+			EvidenceGrade::Battery
+		} else if self.watts.is_some() {
+			EvidenceGrade::Estimated
+		} else {
+			EvidenceGrade::Unknown
 		}
 	}
 
-	/// The counters now.
+	/// What is measured, in one line for the log, with a hint if better could be had.
+	pub fn describe(&self) -> String {
+		let declared = self
+			.watts
+			.map(|watts| format!("a declared {watts} W times time"));
+		let mut text = if !self.rapl.is_empty() {
+			self.rapl.describe()
+		} else if !self.hwmon.is_empty() {
+			self.hwmon.describe()
+		} else if !self.batteries.is_empty() {
+			let otherwise = declared.as_deref().unwrap_or("nothing");
+			format!("{}, otherwise {otherwise}", self.batteries.describe())
+		} else {
+			declared.unwrap_or_else(|| "nothing: no source found, and no declared power".into())
+		};
+		if let Some(hint) = self.hint() {
+			text.push_str("; ");
+			text.push_str(&hint);
+		}
+		text
+	}
+
+	/// How to give access to counters that are there and can't be read.
+	pub fn hint(&self) -> Option<String> {
+		let path = self.rapl.hidden.as_ref()?;
+		Some(format!(
+			"{} can't be read (Linux shows it to root alone since 2020): run `sudo chmod a+r {POWERCAP}/intel-rapl:*/energy_uj`, or install a udev rule that does so at every start",
+			path.display()
+		))
+	}
+
+	/// The sources now.
 	pub fn read(&self) -> Reading {
-		Reading(
-			self.domains
-				.iter()
-				.map(|domain| number(&domain.counter))
-				.collect(),
-		)
+		Reading {
+			rapl: self.rapl.read(),
+			hwmon: self.hwmon.read(),
+			batteries: self.batteries.read(),
+		}
 	}
 
-	/// Energy between two readings that lie `seconds` of work apart; a counter may have started over once.
+	/// Energy between two readings that lie `seconds` of work apart, from the best source that shows it.
 	pub fn between(&self, before: &Reading, after: &Reading, seconds: f64) -> Energy {
-		let mut microjoules = 0u64;
-		let mut complete = !self.domains.is_empty();
-		for ((domain, before), after) in self.domains.iter().zip(&before.0).zip(&after.0) {
-			match (before, after) {
-				(Some(before), Some(after)) if after >= before => {
-					microjoules = microjoules.saturating_add(after - before);
-				}
-				(Some(before), Some(after)) => {
-					let wrapped = domain.range.saturating_sub(*before).saturating_add(*after);
-					microjoules = microjoules.saturating_add(wrapped);
-				}
-				_ => complete = false,
-			}
-		}
-		if complete {
-			return Energy {
+		let counted = || {
+			let microjoules = self.rapl.between(&before.rapl, &after.rapl)?;
+			Some((microjoules, EvidenceGrade::ProcessorCounters))
+		};
+		let sensed = || {
+			let microjoules = self.hwmon.between(&before.hwmon, &after.hwmon, seconds)?;
+			Some((microjoules, EvidenceGrade::HardwareMonitor))
+		};
+		let discharged = || {
+			let microjoules = Batteries::between(&before.batteries, &after.batteries)?;
+			Some((microjoules, EvidenceGrade::Battery))
+		};
+		let estimated = || {
+			let microjoules = (self.watts? * seconds.max(0.0) * 1e6) as u64;
+			Some((microjoules, EvidenceGrade::Estimated))
+		};
+		let best = counted().or_else(sensed).or_else(discharged);
+		best.or_else(estimated)
+			.map_or_else(Energy::default, |(microjoules, grade)| Energy {
 				microjoules,
-				grade: EvidenceGrade::ProcessorCounters,
-			};
-		}
-		match self.watts {
-			Some(watts) => Energy {
-				microjoules: (watts * seconds.max(0.0) * 1e6) as u64,
-				grade: EvidenceGrade::Estimated,
-			},
-			None => Energy::default(),
-		}
-	}
-}
-
-#[cfg(test)]
-mod tests {
-	use super::*;
-
-	fn domain(root: &Path, folder: &str, name: &str, energy: u64) {
-		let folder = root.join(folder);
-		std::fs::create_dir_all(&folder).unwrap();
-		std::fs::write(folder.join("name"), name).unwrap();
-		std::fs::write(folder.join("max_energy_range_uj"), "1000\n").unwrap();
-		std::fs::write(folder.join("energy_uj"), format!("{energy}\n")).unwrap();
-	}
-
-	#[test]
-	fn counters_should_sum_packages_and_memory_and_wrap() {
-		let root = tempfile::tempdir().unwrap();
-		domain(root.path(), "intel-rapl:0", "package-0\n", 900);
-		domain(root.path(), "intel-rapl:1", "package-1\n", 10);
-		domain(root.path(), "intel-rapl:0:0", "core\n", 5);
-		domain(root.path(), "intel-rapl:0:1", "dram\n", 100);
-		let meter = Meter::new(root.path(), Some(50.0));
-		assert_eq!(meter.grade(), EvidenceGrade::ProcessorCounters);
-		let before = meter.read();
-		domain(root.path(), "intel-rapl:0", "package-0\n", 50);
-		domain(root.path(), "intel-rapl:1", "package-1\n", 30);
-		domain(root.path(), "intel-rapl:0:0", "core\n", 999);
-		domain(root.path(), "intel-rapl:0:1", "dram\n", 107);
-		let energy = meter.between(&before, &meter.read(), 1.0);
-		assert_eq!(energy.microjoules, 150 + 20 + 7);
-		assert_eq!(energy.grade, EvidenceGrade::ProcessorCounters);
-	}
-
-	#[test]
-	fn estimate_should_never_pass_as_a_measurement() {
-		let root = tempfile::tempdir().unwrap();
-		let meter = Meter::new(root.path(), Some(2.0));
-		let reading = meter.read();
-		let energy = meter.between(&reading, &reading, 0.5);
-		assert_eq!(energy.microjoules, 1_000_000);
-		assert_eq!(energy.grade, EvidenceGrade::Estimated);
-		let nothing = Meter::new(root.path(), None);
-		assert_eq!(nothing.between(&reading, &reading, 1.0), Energy::default());
+				grade,
+			})
 	}
 }

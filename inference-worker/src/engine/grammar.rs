@@ -11,6 +11,7 @@ use llguidance::{
 	api::TopLevelGrammar,
 	toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie},
 };
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Compiles grammars for one vocabulary.
@@ -70,13 +71,17 @@ impl Grammars {
 	///
 	/// [`EngineError::Grammar`] says what is wrong with the grammar.
 	pub fn start(&self, grammar: &Grammar) -> Result<GrammarState, EngineError> {
+		let json = |mut schema: Value| {
+			// One space between parts at most: some models would never stop writing more.
+			let spaces = || json!({ "whitespace_pattern": "\\x20" });
+			if let Some(schema) = schema.as_object_mut() {
+				schema.entry("x-guidance").or_insert_with(spaces);
+			}
+			TopLevelGrammar::from_json_schema(schema)
+		};
 		let grammar = match grammar {
-			Grammar::JsonObject => {
-				TopLevelGrammar::from_json_schema(serde_json::json!({ "type": "object" }))
-			}
-			Grammar::JsonSchema(text) => {
-				TopLevelGrammar::from_json_schema(serde_json::from_str(text).map_err(refused)?)
-			}
+			Grammar::JsonObject => json(json!({ "type": "object" })),
+			Grammar::JsonSchema(text) => json(serde_json::from_str(text).map_err(refused)?),
 			Grammar::Regex(text) => TopLevelGrammar::from_regex(text),
 			Grammar::Lark(text) => TopLevelGrammar::from_lark(text.clone()),
 		};

@@ -411,9 +411,15 @@ impl<'a> Scheduler<'a> {
 		for sequence in &mut self.running {
 			let part = u128::from(energy.microjoules) * u128::from(sequence.operations);
 			sequence.operations = 0;
+			let so_far = sequence.energy;
 			sequence.energy = Energy {
-				microjoules: sequence.energy.microjoules + (part / u128::from(total)) as u64,
-				grade: energy.grade,
+				microjoules: so_far.microjoules + (part / u128::from(total)) as u64,
+				// A sum is worth what its weakest part is: a battery may be charged meanwhile.
+				grade: if so_far.microjoules == 0 {
+					energy.grade
+				} else {
+					so_far.grade.min(energy.grade)
+				},
 			};
 		}
 		self.measured = Some((now, Instant::now()));

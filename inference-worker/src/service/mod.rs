@@ -15,7 +15,7 @@ pub use args::{Role, ServiceArgs};
 use crate::{
 	api::{self, ApiState},
 	chain::{Account, Block, Chain, ChainError},
-	energy::{Meter, POWERCAP},
+	energy::Meter,
 	engine::{Engine, EngineHandle, Options},
 	model::Model,
 	p2p::{self, Answer, Network},
@@ -165,7 +165,7 @@ async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 	let packing = backend.packing();
 	let model = tokio::task::spawn_blocking(move || Model::open(&path, packing)).await?;
 	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
-	let meter = Meter::new(Path::new(POWERCAP), args.watts);
+	let meter = Meter::discover(args.watts);
 	let options = Options {
 		cache_bytes: args.cache_mib << 20,
 		parallel: args.parallel,
