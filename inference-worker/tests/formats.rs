@@ -127,6 +127,23 @@ fn rejects_other_architectures_and_extra_tensors() {
 	);
 }
 
+#[test]
+fn rejects_what_would_change_the_arithmetic_unnoticed() {
+	let error = |file: support::synth::Builder| {
+		let model = Model::from_bytes(&file.bytes(), "", Packing::TwoBit);
+		model.err().unwrap().to_string()
+	};
+	let mut pooled = support::synth::model(1);
+	pooled.int("bitnet-b1.58.pooling_type", 1);
+	assert!(error(pooled).contains("pooling_type"));
+	let mut scaled = support::synth::model(1);
+	scaled.tensor("token_embd.scale", &[1], 0, 3.0f32.to_le_bytes().to_vec());
+	assert!(error(scaled).contains("token_embd.scale"));
+	let mut lost = support::synth::model(1);
+	lost.tensor("blk.9.attn_q.scale", &[1], 0, 3.0f32.to_le_bytes().to_vec());
+	assert!(error(lost).contains("blk.9.attn_q"));
+}
+
 proptest! {
 	#![proptest_config(ProptestConfig::with_cases(96))]
 	#[test]

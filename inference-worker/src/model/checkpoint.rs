@@ -57,16 +57,19 @@ pub(super) struct Checkpoint<'a> {
 }
 
 impl Checkpoint<'_> {
-	/// Reads a part of a tensor's bytes.
-	pub(super) fn read(&self, tensor: &Stored, part: Range<u64>) -> Result<Vec<u8>, ModelError> {
+	/// Reads a part of a tensor's bytes into a buffer, which then has no others.
+	pub(super) fn read_into(
+		&self,
+		tensor: &Stored,
+		part: Range<u64>,
+		buffer: &mut Vec<u8>,
+	) -> Result<(), ModelError> {
 		let (start, len) = (tensor.start + part.start, part.end - part.start);
+		buffer.resize(len as usize, 0);
 		match self.files.get(tensor.file) {
 			Some(Data::Bytes(bytes)) => {
 				let range = start as usize..(start + len) as usize;
-				bytes
-					.get(range)
-					.map(<[u8]>::to_vec)
-					.ok_or(ModelError::Short)
+				buffer.copy_from_slice(bytes.get(range).ok_or(ModelError::Short)?);
 			}
 			Some(Data::File(path)) => {
 				let io = |source| ModelError::Io {
@@ -75,12 +78,18 @@ impl Checkpoint<'_> {
 				};
 				let mut file = File::open(path).map_err(io)?;
 				file.seek(SeekFrom::Start(start)).map_err(io)?;
-				let mut bytes = vec![0; len as usize];
-				file.read_exact(&mut bytes).map_err(io)?;
-				Ok(bytes)
+				file.read_exact(buffer).map_err(io)?;
 			}
-			None => Err(ModelError::Short),
+			None => return Err(ModelError::Short),
 		}
+		Ok(())
+	}
+
+	/// All bytes of a tensor.
+	pub(super) fn read(&self, tensor: &Stored) -> Result<Vec<u8>, ModelError> {
+		let mut bytes = Vec::new();
+		self.read_into(tensor, 0..tensor.len, &mut bytes)?;
+		Ok(bytes)
 	}
 }
 

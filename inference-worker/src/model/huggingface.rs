@@ -10,6 +10,8 @@ use super::{
 use serde_json::Value;
 use std::{
 	collections::{BTreeSet, HashMap},
+	fs::File,
+	io::Read,
 	path::{Component, Path, PathBuf},
 };
 
@@ -42,15 +44,25 @@ pub(super) fn text(folder: &Path, name: &str) -> Result<Option<String>, ModelErr
 		path: path.clone(),
 		source,
 	};
-	match std::fs::metadata(&path) {
-		Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-		Err(error) => Err(io(error)),
-		Ok(metadata) if metadata.len() > MAX_JSON => Err(ModelError::Damaged {
-			path,
-			reason: "longer than 64 MiB".to_owned(),
-		}),
-		Ok(_) => std::fs::read_to_string(&path).map(Some).map_err(io),
+	let file = match File::open(&path) {
+		Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+		result => result.map_err(io)?,
+	};
+	let damaged = |reason: &str| ModelError::Damaged {
+		path: path.clone(),
+		reason: reason.to_owned(),
+	};
+	if !file.metadata().map_err(io)?.is_file() {
+		return Err(damaged("not a file"));
 	}
+	let mut text = String::new();
+	file.take(MAX_JSON + 1)
+		.read_to_string(&mut text)
+		.map_err(io)?;
+	if text.len() as u64 > MAX_JSON {
+		return Err(damaged("longer than 64 MiB"));
+	}
+	Ok(Some(text))
 }
 
 /// A JSON file in a folder; none if there is no such file.
@@ -79,7 +91,7 @@ fn rename(name: &str) -> Option<String> {
 		let suffix = match rest.strip_prefix(theirs)? {
 			".weight" => "",
 			".weight_scale" => ".scale",
-			".rms_norm.weight" => "_norm_in",
+			".rms_norm.weight" | ".norm.weight" => "_norm_in",
 			_ => return None,
 		};
 		Some(format!("blk.{layer}.{ours}{suffix}"))
@@ -166,7 +178,7 @@ pub(super) fn open(folder: &Path, config: &HfConfig) -> Result<Checkpoint<'stati
 	}
 	for (name, scale) in scales {
 		let mut value = [0.0];
-		let bytes = checkpoint.read(&scale, 0..scale.len)?;
+		let bytes = checkpoint.read(&scale)?;
 		if (scale.rows, scale.cols) != (1, 1) || !widen(scale.kind, &bytes, &mut value) {
 			return Err(ModelError::Values(format!("{name}.weight_scale")));
 		}

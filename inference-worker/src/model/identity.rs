@@ -22,11 +22,17 @@ use super::{
 use crate::tokenizer::Tokenizer;
 use aria_kernels::{HeadMatrix, TernaryMatrix, math};
 use aria_primitives::{H256, ModelId, SPEC_VERSION, merkle};
-use blake2b_simd::Params;
+use blake2b_simd::{
+	Params,
+	many::{HashManyJob, hash_many},
+};
 use codec::Encode;
 use rayon::prelude::*;
 use sp_crypto_hashing::blake2_256;
 use std::{collections::BTreeMap, sync::OnceLock};
+
+/// Rows that are hashed together.
+const ROWS_AT_ONCE: usize = 8;
 
 /// Hashes of a tensor's rows, which may be found in any order on several threads.
 pub(super) struct Leaves(Vec<OnceLock<H256>>);
@@ -72,12 +78,29 @@ impl Leaves {
 
 	/// Rows of binary16, from `first` on.
 	pub(super) fn halves(&self, first: usize, halves: &[u16], cols: usize) {
-		let mut bytes = vec![0; 2 * cols];
-		for (row, halves) in (first..).zip(halves.chunks_exact(cols)) {
-			for (bytes, half) in bytes.as_chunks_mut().0.iter_mut().zip(halves) {
-				*bytes = half.to_le_bytes();
+		let mut params = Params::new();
+		params.hash_length(32);
+		let len = 1 + 2 * cols;
+		let mut bytes = vec![0; ROWS_AT_ONCE * len];
+		let groups = halves.chunks(ROWS_AT_ONCE * cols);
+		for (group, halves) in groups.enumerate() {
+			let rows = halves.chunks_exact(cols).zip(bytes.chunks_exact_mut(len));
+			for (halves, bytes) in rows {
+				// The first byte is the zero that marks a leaf.
+				for (bytes, half) in bytes[1..].as_chunks_mut().0.iter_mut().zip(halves) {
+					*bytes = half.to_le_bytes();
+				}
 			}
-			self.put(row, leaf(&bytes));
+			let inputs = bytes.chunks_exact(len).take(halves.len() / cols);
+			let mut jobs: Vec<HashManyJob> = inputs
+				.map(|bytes| HashManyJob::new(&params, bytes))
+				.collect();
+			hash_many(&mut jobs);
+			for (row, job) in (first + group * ROWS_AT_ONCE..).zip(&jobs) {
+				let mut hash = H256::zero();
+				hash.0.copy_from_slice(job.to_hash().as_bytes());
+				self.put(row, hash);
+			}
 		}
 	}
 
@@ -248,5 +271,15 @@ mod tests {
 			leaves.hashes(),
 			[merkle::leaf_hash(&[0b01_10_01_00, 0b00_10])]
 		);
+		let halves: Vec<u16> = (0..60).collect();
+		let leaves = Leaves::new(22);
+		leaves.halves(2, &halves, 3);
+		let expected = |row: u16| {
+			let bytes: Vec<u8> = (3 * row..3 * row + 3).flat_map(u16::to_le_bytes).collect();
+			merkle::leaf_hash(&bytes)
+		};
+		let hashes = leaves.hashes();
+		assert_eq!(hashes[..2], [H256::zero(); 2]);
+		assert_eq!(hashes[2..], (0..20).map(expected).collect::<Vec<_>>());
 	}
 }

@@ -1,122 +1,19 @@
-//! Reading a model from its files.
+//! Reading the tensors of a model: packing, quantising and hashing them as they come.
 
 use super::{
-	Block, Embedding, Head, Linear, Model,
-	checkpoint::{Checkpoint, Data, Scale, Stored, widen},
-	config::{ConfigError, Family, HfConfig, ModelConfig, rope_table},
-	gguf::{Gguf, GgufError, TensorType},
-	huggingface,
+	Block, Embedding, Head, Linear, Model, ModelError,
+	checkpoint::{Checkpoint, Scale, Stored, widen},
+	config::{ConfigError, Family, ModelConfig, rope_table},
+	gguf::TensorType,
 	identity::{Leaves, Manifest},
-	template::{self, ChatTemplate, TemplateError},
+	open::Extras,
 };
-use crate::tokenizer::{Tokenizer, TokenizerError};
-use aria_kernels::{
-	HeadMatrix, I2Block, PackError, PackOptions, Packing, RowOrder, TernaryMatrix, math,
-};
+use aria_kernels::{HeadMatrix, PackError, PackOptions, Packing, RowOrder, TernaryMatrix, math};
 use rayon::prelude::*;
-use std::{
-	collections::{HashMap, HashSet},
-	fs::File,
-	io::BufReader,
-	path::{Path, PathBuf},
-};
-
-/// Why a model can't be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-	/// A file can't be read.
-	#[error("can't read {path}: {source}")]
-	Io {
-		/// Which file.
-		path: PathBuf,
-		/// Why.
-		source: std::io::Error,
-	},
-	/// The container is damaged or of another format.
-	#[error(transparent)]
-	Gguf(#[from] GgufError),
-	/// A file is damaged.
-	#[error("{path} is damaged: {reason}")]
-	Damaged {
-		/// Which file.
-		path: PathBuf,
-		/// What is wrong.
-		reason: String,
-	},
-	/// A tensor outside its file.
-	#[error("a tensor reaches past the end of its file: the download is incomplete")]
-	Short,
-	/// The model is of another kind.
-	#[error(transparent)]
-	Config(#[from] ConfigError),
-	/// The vocabulary is damaged or of another kind.
-	#[error(transparent)]
-	Tokenizer(#[from] TokenizerError),
-	/// The chat template is damaged.
-	#[error(transparent)]
-	Template(#[from] TemplateError),
-	/// A tensor that must be there.
-	#[error("tensor {0:?} is missing")]
-	MissingTensor(String),
-	/// A tensor that this architecture does not have.
-	#[error(
-		"tensor {0:?} is not part of the architecture: the model needs something this engine does not do"
-	)]
-	ExtraTensor(String),
-	/// A tensor of another shape or type than its place needs.
-	#[error("tensor {name:?} is {found}, expected {expected}")]
-	Tensor {
-		/// Which.
-		name: String,
-		/// What it is.
-		found: String,
-		/// What its place needs.
-		expected: String,
-	},
-	/// A weight that is not a finite number, or ternary codes that do not exist.
-	#[error("tensor {0:?} holds values that are not weights: the file is damaged")]
-	Values(String),
-	/// Ternary weights that can't be packed.
-	#[error("tensor {name:?}: {error}")]
-	Pack {
-		/// Which.
-		name: String,
-		/// Why.
-		error: PackError,
-	},
-	/// The head can't be used.
-	#[error("the head can't be used: {0}")]
-	Head(String),
-}
-
-/// How a model is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoadOptions {
-	/// How ternary weights lie in memory.
-	pub packing: Packing,
-	/// The blocks of I2_S tensors, which files do not say.
-	pub i2_block: I2Block,
-}
-
-impl From<Packing> for LoadOptions {
-	fn from(packing: Packing) -> Self {
-		Self {
-			packing,
-			i2_block: I2Block::B128,
-		}
-	}
-}
+use std::collections::HashSet;
 
 /// Bytes of a tensor that are read together when it is not read whole.
 const CHUNK: u64 = 8 << 20;
-
-/// What a folder or file says beside its weights.
-struct Extras {
-	tokenizer: Tokenizer,
-	template: ChatTemplate,
-	name: String,
-	licence: Option<String>,
-}
 
 /// Reads tensors and remembers which were used.
 struct Loader<'a> {
@@ -126,6 +23,8 @@ struct Loader<'a> {
 	pairs: RowOrder,
 	used: HashSet<String>,
 	manifest: Manifest,
+	/// Bytes of the tensor before: memory that is not asked for again.
+	buffer: Vec<u8>,
 }
 
 impl Loader<'_> {
@@ -147,6 +46,11 @@ impl Loader<'_> {
 				expected: format!("{rows} x {cols}"),
 			});
 		}
+		// The codes of I2_S and of packed rows go on from row to row.
+		let of_rows = !matches!(tensor.kind, TensorType::I2S(_) | TensorType::HfPacked);
+		if of_rows && tensor.kind.bytes(cols as u64).is_none() {
+			return Err(wrong_type(name, tensor, "rows of whole blocks"));
+		}
 		Ok(tensor.clone())
 	}
 
@@ -154,7 +58,7 @@ impl Loader<'_> {
 	fn norm(&mut self, name: &str, len: usize) -> Result<Vec<f32>, ModelError> {
 		let tensor = self.find(name, 1, len)?;
 		let mut values = vec![0.0; len];
-		let bytes = self.checkpoint.read(&tensor, 0..tensor.len)?;
+		let bytes = self.checkpoint.read(&tensor)?;
 		if !widen(tensor.kind, &bytes, &mut values) {
 			return Err(wrong_type(name, &tensor, "F32, F16 or BF16"));
 		}
@@ -191,10 +95,11 @@ impl Loader<'_> {
 		halves
 			.par_chunks_mut(each * cols)
 			.enumerate()
-			.try_for_each(|(chunk, halves)| {
+			.try_for_each_init(Vec::new, |bytes, (chunk, halves)| {
 				let first = (chunk * each) as u64 * row_bytes;
 				let len = (halves.len() / cols) as u64 * row_bytes;
-				let bytes = self.checkpoint.read(&tensor, first..first + len)?;
+				self.checkpoint
+					.read_into(&tensor, first..first + len, bytes)?;
 				if tensor.kind == TensorType::F16 {
 					for (half, bytes) in halves.iter_mut().zip(bytes.as_chunks().0) {
 						*half = u16::from_le_bytes(*bytes);
@@ -266,7 +171,9 @@ impl Loader<'_> {
 		order: RowOrder,
 	) -> Result<(TernaryMatrix, Leaves), ModelError> {
 		let tensor = self.find(name, rows, cols)?;
-		let bytes = self.checkpoint.read(&tensor, 0..tensor.len)?;
+		let mut bytes = std::mem::take(&mut self.buffer);
+		self.checkpoint
+			.read_into(&tensor, 0..tensor.len, &mut bytes)?;
 		let leaves = Leaves::new(rows);
 		let observer = |row: usize, codes: &[u8]| leaves.codes(row, codes);
 		let options = PackOptions {
@@ -309,6 +216,7 @@ impl Loader<'_> {
 				));
 			}
 		};
+		self.buffer = bytes;
 		let mut matrix = matrix.map_err(pack)?;
 		if let (true, Scale::Times(factor)) = (tensor.kind != TensorType::HfPacked, tensor.scale) {
 			matrix.rescale(factor).map_err(pack)?;
@@ -384,10 +292,10 @@ impl Loader<'_> {
 		let name = if tied { "token_embd" } else { "output" };
 		if ternary(self, name) {
 			let (head, leaves) = self.ternary(name, vocab, hidden, RowOrder::AsStored)?;
-			if !tied {
-				self.manifest.rows(name, hidden, hidden.div_ceil(4), leaves);
-				self.manifest.scales(name, &head);
-			}
+			// Also where it is the embedding: the same rows in binary16 would be another head, with other logits.
+			let bytes = hidden.div_ceil(4);
+			self.manifest.rows("output", hidden, bytes, leaves);
+			self.manifest.scales("output", &head);
 			return Ok((Some(Head::Ternary(head)), tied));
 		}
 		if tied {
@@ -407,7 +315,7 @@ impl Loader<'_> {
 	}
 }
 
-fn wrong_type(name: &str, tensor: &Stored, expected: &str) -> ModelError {
+pub(super) fn wrong_type(name: &str, tensor: &Stored, expected: &str) -> ModelError {
 	ModelError::Tensor {
 		name: name.to_owned(),
 		found: format!("stored as {}", tensor.kind),
@@ -456,264 +364,9 @@ fn quantize_head(rows: &[u16], vocab: usize, hidden: usize) -> Result<HeadMatrix
 		.map_err(|error| ModelError::Head(error.to_string()))
 }
 
-/// Names of the files of a model that is split: `…-00001-of-000NN.gguf`.
-fn split_files(path: &Path, count: u64) -> Option<Vec<PathBuf>> {
-	let stem = path
-		.file_name()?
-		.to_str()?
-		.strip_suffix(&format!("-00001-of-{count:05}.gguf"))?;
-	let name = |number| path.with_file_name(format!("{stem}-{number:05}-of-{count:05}.gguf"));
-	(count <= 99_999).then(|| (1..=count).map(name).collect())
-}
-
-/// Adds the tensors of a container to a checkpoint.
-fn add_tensors(
-	checkpoint: &mut Checkpoint<'_>,
-	scales: &mut HashMap<String, Stored>,
-	gguf: &Gguf,
-	data: usize,
-) -> Result<(), ModelError> {
-	for info in gguf.tensors.values() {
-		let (rows, cols) = match info.dims[..] {
-			[cols] => (1, cols),
-			[cols, rows] => (rows, cols),
-			_ => return Err(ModelError::ExtraTensor(info.name.clone())),
-		};
-		let stored = Stored {
-			file: data,
-			start: info.start,
-			len: info.len,
-			rows,
-			cols,
-			kind: info.kind,
-			scale: Scale::Own,
-		};
-		let old = if let Some(name) = info.name.strip_suffix(".weight") {
-			checkpoint.tensors.insert(name.to_owned(), stored)
-		} else if let Some(name) = info.name.strip_suffix(".scale") {
-			scales.insert(name.to_owned(), stored)
-		} else {
-			return Err(ModelError::ExtraTensor(info.name.clone()));
-		};
-		if old.is_some() {
-			return Err(GgufError::Duplicate(info.name.clone()).into());
-		}
-	}
-	Ok(())
-}
-
-/// Gives tensors the factors that stand beside them.
-fn apply_scales(
-	checkpoint: &mut Checkpoint<'_>,
-	scales: HashMap<String, Stored>,
-) -> Result<(), ModelError> {
-	for (name, scale) in scales {
-		let mut value = [0.0];
-		let bytes = checkpoint.read(&scale, 0..scale.len)?;
-		if (scale.rows, scale.cols) != (1, 1) || !widen(scale.kind, &bytes, &mut value) {
-			return Err(ModelError::Values(format!("{name}.scale")));
-		}
-		let tensor = checkpoint.tensors.get_mut(&name);
-		let tensor = tensor.ok_or_else(|| ModelError::MissingTensor(name.clone()))?;
-		tensor.scale = Scale::Times(value[0]);
-	}
-	Ok(())
-}
-
-/// Opens a container.
-pub(crate) fn open_gguf(path: &Path, i2_block: I2Block) -> Result<Gguf, ModelError> {
-	let io = |source| ModelError::Io {
-		path: path.to_owned(),
-		source,
-	};
-	let file = File::open(path).map_err(io)?;
-	let len = file.metadata().map_err(io)?.len();
-	Ok(Gguf::read(
-		BufReader::with_capacity(1 << 16, file),
-		len,
-		i2_block,
-	)?)
-}
-
-fn gguf_extras(gguf: &Gguf, name: &str) -> Result<Extras, ModelError> {
-	let tokenizer = Tokenizer::from_gguf(gguf)?;
-	let markup = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
-	let eos = gguf.int("tokenizer.ggml.eos_token_id").map(|id| id as u32);
-	let built_in = template::built_in(gguf.text("general.architecture"), &tokenizer);
-	let source = gguf.text("tokenizer.chat_template").or(built_in);
-	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos))?;
-	Ok(Extras {
-		tokenizer,
-		template,
-		name: gguf.text("general.name").unwrap_or(name).to_owned(),
-		licence: gguf.text("general.license").map(str::to_owned),
-	})
-}
-
-fn folder_extras(folder: &Path, config: &HfConfig) -> Result<Extras, ModelError> {
-	let tokenizer = Tokenizer::from_huggingface(folder, config.model.vocab)?;
-	let settings = huggingface::json(folder, "tokenizer_config.json")?.unwrap_or_default();
-	let mut source = huggingface::text(folder, "chat_template.jinja")?;
-	if source.is_none() {
-		source = match &settings["chat_template"] {
-			serde_json::Value::String(text) => Some(text.clone()),
-			// Several, by name.
-			serde_json::Value::Array(list) => list
-				.iter()
-				.find(|entry| entry["name"] == "default")
-				.and_then(|entry| entry["template"].as_str())
-				.map(str::to_owned),
-			_ => None,
-		};
-	}
-	let built_in = template::built_in(Some(&config.model.architecture), &tokenizer);
-	let markup = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
-	let eos = tokenizer.end_tokens().first().copied();
-	let source = source.as_deref().or(built_in);
-	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos))?;
-	let name = folder.canonicalize().ok().and_then(|path| {
-		path.file_name()
-			.map(|name| name.to_string_lossy().into_owned())
-	});
-	Ok(Extras {
-		tokenizer,
-		template,
-		name: name.unwrap_or_default(),
-		licence: None,
-	})
-}
-
 impl Model {
-	/// Loads a GGUF file, or a folder as on the Hugging Face hub; packs its ternary weights and computes the model's
-	/// identity.
-	///
-	/// # Errors
-	///
-	/// [`ModelError`] names what is wrong with the files, or why the model is not supported.
-	pub fn open(path: &Path, options: impl Into<LoadOptions>) -> Result<Self, ModelError> {
-		let options = options.into();
-		if path.is_dir() {
-			return Self::open_folder(path, options);
-		}
-		let gguf = open_gguf(path, options.i2_block)?;
-		let (mut files, mut scales) = (vec![path.to_owned()], HashMap::new());
-		let mut checkpoint = Checkpoint {
-			files: Vec::new(),
-			tensors: HashMap::new(),
-		};
-		add_tensors(&mut checkpoint, &mut scales, &gguf, 0)?;
-		if let Some(count) = gguf.int("split.count").filter(|count| *count > 1) {
-			files = split_files(path, count).ok_or_else(|| ModelError::Damaged {
-				path: path.to_owned(),
-				reason: format!("one of {count} parts: open the first, …-00001-of-{count:05}.gguf"),
-			})?;
-			for (number, path) in files.iter().enumerate().skip(1) {
-				let part = open_gguf(path, options.i2_block)?;
-				add_tensors(&mut checkpoint, &mut scales, &part, number)?;
-			}
-		}
-		checkpoint.files = files.into_iter().map(Data::File).collect();
-		apply_scales(&mut checkpoint, scales)?;
-		let stem = path
-			.file_stem()
-			.map(|stem| stem.to_string_lossy().into_owned());
-		Self::from_gguf(&gguf, checkpoint, &stem.unwrap_or_default(), options)
-	}
-
-	/// Loads the bytes of a GGUF file; `name` is used when the file has none.
-	///
-	/// # Errors
-	///
-	/// As [`open`](Self::open).
-	pub fn from_bytes(
-		bytes: &[u8],
-		name: &str,
-		options: impl Into<LoadOptions>,
-	) -> Result<Self, ModelError> {
-		let options = options.into();
-		let gguf = Gguf::read(bytes, bytes.len() as u64, options.i2_block)?;
-		let mut scales = HashMap::new();
-		let mut checkpoint = Checkpoint {
-			files: vec![Data::Bytes(bytes)],
-			tensors: HashMap::new(),
-		};
-		add_tensors(&mut checkpoint, &mut scales, &gguf, 0)?;
-		apply_scales(&mut checkpoint, scales)?;
-		Self::from_gguf(&gguf, checkpoint, name, options)
-	}
-
-	fn from_gguf(
-		gguf: &Gguf,
-		mut checkpoint: Checkpoint<'_>,
-		name: &str,
-		options: LoadOptions,
-	) -> Result<Self, ModelError> {
-		let factors = match checkpoint.tensors.remove("rope_freqs") {
-			Some(tensor) => {
-				let mut factors = vec![0.0; tensor.cols.min(1024) as usize];
-				let bytes = checkpoint.read(&tensor, 0..tensor.len)?;
-				widen(tensor.kind, &bytes, &mut factors)
-					.then_some(factors)
-					.ok_or_else(|| wrong_type("rope_freqs", &tensor, "F32"))
-					.map(Some)?
-			}
-			None => None,
-		};
-		let vocab = checkpoint
-			.tensors
-			.get("token_embd")
-			.map(|tensor| tensor.rows);
-		let listed = gguf
-			.texts("tokenizer.ggml.tokens")
-			.map(|tokens| tokens.len() as u64);
-		let rows = vocab.or(listed).unwrap_or(0);
-		let config = ModelConfig::from_gguf(gguf, rows, factors)?;
-		let pairs = match config.family {
-			// The converter brought the rows of each head into another order.
-			Family::Llama => RowOrder::FromPairs {
-				head_dim: config.head_dim,
-			},
-			_ => RowOrder::AsStored,
-		};
-		let extras = gguf_extras(gguf, name)?;
-		let pooled = gguf.int(&format!("{}.pooling_type", config.architecture));
-		let only_embeds = pooled.is_some_and(|kind| kind != 0);
-		Self::build(
-			&checkpoint,
-			config,
-			extras,
-			options.packing,
-			pairs,
-			only_embeds,
-		)
-	}
-
-	fn open_folder(folder: &Path, options: LoadOptions) -> Result<Self, ModelError> {
-		let text =
-			huggingface::text(folder, "config.json")?.ok_or_else(|| ModelError::Damaged {
-				path: folder.to_owned(),
-				reason: "there is no config.json in it".to_owned(),
-			})?;
-		let config = HfConfig::parse(&text)?;
-		let checkpoint = huggingface::open(folder, &config)?;
-		let extras = folder_extras(folder, &config)?;
-		let class = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
-		let class = class
-			.pointer("/architectures/0")
-			.and_then(|class| class.as_str());
-		let only_embeds = class.is_some_and(|class| class.ends_with("Model"));
-		let (model, order) = (config.model, RowOrder::AsStored);
-		Self::build(
-			&checkpoint,
-			model,
-			extras,
-			options.packing,
-			order,
-			only_embeds,
-		)
-	}
-
-	fn build(
+	/// Reads all tensors.
+	pub(super) fn build(
 		checkpoint: &Checkpoint<'_>,
 		config: ModelConfig,
 		extras: Extras,
@@ -732,6 +385,7 @@ impl Model {
 			pairs,
 			used: HashSet::new(),
 			manifest: Manifest::default(),
+			buffer: Vec::new(),
 		};
 		let rows = loader.halves("token_embd", config.vocab, config.hidden, true)?;
 		let (head, tied) = loader.head(&config, &rows, only_embeds)?;

@@ -2,15 +2,18 @@
 
 mod checkpoint;
 pub mod config;
+mod error;
 pub mod gguf;
 mod huggingface;
 mod identity;
 mod load;
+mod open;
 mod safetensors;
 pub mod template;
 
 pub use config::{Activation, ModelConfig};
-pub use load::{LoadOptions, ModelError};
+pub use error::ModelError;
+pub use open::LoadOptions;
 
 use crate::{
 	engine::{EngineError, grammar::Grammars},

@@ -2,6 +2,7 @@
 
 use super::{Activation, ConfigError, Family, ModelConfig, Numbers, RopeScaling};
 use crate::model::gguf::Gguf;
+use aria_kernels::math::ln_f64;
 
 /// Hidden widths of 1bitLLM's models, which Microsoft's converter marks as `bitnet-b1.58` too.
 const SILU_WIDTHS: [u64; 3] = [1536, 2048, 3200];
@@ -32,19 +33,23 @@ fn scaling(gguf: &Gguf, arch: &str, factors: Option<Vec<f32>>) -> Result<RopeSca
 		return Ok(RopeScaling::Factors(factors));
 	}
 	let missing = |name: &str| ConfigError::Missing(key(name));
+	let factor = gguf.float(&key("factor"));
 	match kind {
 		"none" => Ok(RopeScaling::None),
 		"yarn" => Ok(RopeScaling::Yarn {
-			factor: gguf
-				.float(&key("factor"))
-				.ok_or_else(|| missing("factor"))? as f32,
+			factor: factor.ok_or_else(|| missing("factor"))? as f32,
 			original: gguf
 				.int(&key("original_context_length"))
 				.and_then(|original| u32::try_from(original).ok())
 				.ok_or_else(|| missing("original_context_length"))?,
 			beta_fast: gguf.float(&key("yarn_beta_fast")).unwrap_or(32.0) as f32,
 			beta_slow: gguf.float(&key("yarn_beta_slow")).unwrap_or(1.0) as f32,
-			attention: gguf.float(&key("attn_factor")).map(|factor| factor as f32),
+			// A factor of what YaRN gives, not the whole as in Hugging Face's files.
+			attention: gguf
+				.float(&key("attn_factor"))
+				.filter(|own| *own != 1.0)
+				.zip(factor)
+				.map(|(own, factor)| (own * (0.1 * ln_f64(factor.max(1.0)) + 1.0)) as f32),
 		}),
 		other => Err(ConfigError::Unsupported {
 			key: key("type"),

@@ -135,6 +135,8 @@ impl HfConfig {
 		let float = |key: &str| config.get(key).and_then(Value::as_f64);
 		let activation = match name("hidden_act") {
 			Some("relu2") => Activation::SquaredRelu,
+			// The default of transformers' BitNetConfig.
+			None if kind == "bitnet" => Activation::SquaredRelu,
 			Some("silu") | None => Activation::Silu,
 			Some(_) => {
 				return Err(unsupported(
@@ -156,7 +158,13 @@ impl HfConfig {
 			ffn: int("intermediate_size")?,
 			vocab: int("vocab_size")?,
 			context: int("max_position_embeddings")?,
-			rope_theta: float("rope_theta").or(parameters).unwrap_or(10_000.0),
+			rope_theta: float("rope_theta")
+				.or(parameters)
+				.unwrap_or(if kind == "bitnet" {
+					500_000.0
+				} else {
+					10_000.0
+				}),
 			norm_eps: float("rms_norm_eps").ok_or_else(|| missing("rms_norm_eps"))?,
 		};
 		let head_dim = numbers
@@ -179,7 +187,7 @@ impl HfConfig {
 			tied: config
 				.get("tie_word_embeddings")
 				.and_then(Value::as_bool)
-				.unwrap_or(family == Family::BitNet),
+				.unwrap_or(false),
 			eos: eos
 				.into_iter()
 				.filter_map(|id| u32::try_from(id).ok())

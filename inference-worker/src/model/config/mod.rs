@@ -159,6 +159,11 @@ impl ModelConfig {
 		let ffn = ranged("the feed-forward width", numbers.ffn, 1, 262_144)?;
 		let vocab = ranged("the vocabulary", numbers.vocab, 1, 1 << 20)?;
 		let context = ranged("the context length", numbers.context, 1, 1 << 20)?;
+		if context * head_dim > 1 << 25 {
+			return Err(ConfigError::Shape(
+				"the context is too long for tables of rotary angles",
+			));
+		}
 		let (rope_theta, norm_eps) = (numbers.rope_theta as f32, numbers.norm_eps as f32);
 		if !(rope_theta.is_finite() && rope_theta > 1.0) {
 			return Err(ConfigError::Shape(

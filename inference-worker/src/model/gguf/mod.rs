@@ -1,6 +1,6 @@
 //! GGUF containers: metadata and tensor positions, every length checked against the file before it is used.
 //!
-//! Layout: ggml's `docs/gguf.md` (versions 2 and 3, little-endian). Pure functions over bytes; the loader maps the file.
+//! Layout: ggml's `docs/gguf.md` (versions 2 and 3, little-endian). Tensors are not read here.
 
 mod types;
 
@@ -20,6 +20,8 @@ const MAX_NAME: u64 = 1024;
 const MAX_STRING: u64 = 4 << 20;
 /// Most elements of a metadata array.
 const MAX_ARRAY: u64 = 4 << 20;
+/// Most elements of all metadata arrays.
+const MAX_ELEMENTS_READ: u64 = 16 << 20;
 /// Most elements of a tensor.
 const MAX_ELEMENTS: u64 = 1 << 40;
 
@@ -146,6 +148,8 @@ struct Reader<R> {
 	input: R,
 	at: u64,
 	len: u64,
+	/// Array elements that may still be read: in memory they take up to eight times the file's bytes.
+	elements: u64,
 }
 
 impl<R: Read> Reader<R> {
@@ -251,6 +255,11 @@ impl<R: Read> Reader<R> {
 				if count * width > self.len - self.at {
 					return Err(self.truncated("a metadata array"));
 				}
+				self.elements = self.elements.checked_sub(count).ok_or(GgufError::Limit {
+					what: "the number of array elements",
+					value: count,
+					limit: MAX_ELEMENTS_READ,
+				})?;
 				match inner {
 					0..=5 | 10 | 11 => (0..count)
 						.map(|_| {
@@ -287,7 +296,12 @@ impl Gguf {
 
 	/// Parses the head of a file of `len` bytes. Files do not say which blocks I2_S tensors have.
 	pub fn read(input: impl Read, len: u64, i2_block: I2Block) -> Result<Self, GgufError> {
-		let mut reader = Reader { input, at: 0, len };
+		let mut reader = Reader {
+			input,
+			at: 0,
+			len,
+			elements: MAX_ELEMENTS_READ,
+		};
 		let magic = reader.array::<4>("the header")?;
 		if &magic != b"GGUF" {
 			return Err(GgufError::Magic(magic));
@@ -376,11 +390,15 @@ impl Gguf {
 		file_len: u64,
 	) -> Result<(), GgufError> {
 		let is_q2 = |info: &&TensorInfo| info.kind == TensorType::Q2_0(Q2Block::B64);
+		if !infos.iter().any(|info| is_q2(&info)) {
+			return Ok(());
+		}
 		let mut starts: Vec<u64> = infos.iter().map(|info| info.start).collect();
 		starts.sort_unstable();
 		let end = |info: &TensorInfo| {
-			let next = starts.iter().find(|start| **start > info.start).copied();
-			next.unwrap_or(file_len.saturating_sub(data))
+			let next = starts.partition_point(|start| *start <= info.start);
+			let last = file_len.saturating_sub(data);
+			starts.get(next).copied().unwrap_or(last)
 		};
 		let fits = |block| {
 			infos.iter().filter(is_q2).all(|info| {
@@ -393,14 +411,15 @@ impl Gguf {
 			})
 		};
 		let block = match (fits(Q2Block::B64), fits(Q2Block::B128)) {
-			(true, _) => return Ok(()),
+			(true, false) => return Ok(()),
 			(false, true) => Q2Block::B128,
-			(false, false) => {
+			// Neither, or both: closed.
+			(false, false) | (true, true) => {
 				let first = infos.iter().find(is_q2);
 				return first.map_or(Ok(()), |info| {
 					Err(GgufError::Position {
 						name: info.name.clone(),
-						problem: "is Q2_0, but neither blocks of 64 nor of 128 weights fill its place",
+						problem: "is Q2_0, but its place does not tell whether blocks have 64 or 128 weights",
 					})
 				});
 			}
