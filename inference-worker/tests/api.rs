@@ -34,7 +34,7 @@ static DEMO: LazyLock<Arc<Model>> = LazyLock::new(|| {
 	Arc::new(Model::open(&path, Packing::Dense).unwrap())
 });
 
-/// A model without a chat template, with `<s>` (258) and `<|eot_id|>` (259) as markup.
+/// A BitNet model without a chat template, with `<s>` (258) and `<|eot_id|>` (259) as markup.
 static PLAIN: LazyLock<Arc<Model>> = LazyLock::new(|| {
 	Arc::new(Model::from_bytes(&support::synth::model(1).bytes(), "s", Packing::Dense).unwrap())
 });
@@ -547,12 +547,14 @@ async fn markup_inside_a_message_should_stay_text() {
 		let answer = server.chat(json!({ "messages": messages })).await.json();
 		verified(&answer, &PLAIN).prompt
 	};
-	let expected = |text: &str| PLAIN.tokenizer.encode(text, true, false).unwrap();
-	// Without a template of its own, the model sees role lines.
-	assert_eq!(ask("the cat").await, expected("User: the cat\nAssistant:"));
+	// Without a template of its own, the model gets the published one of its family: one `<s>` and one `<|eot_id|>`.
+	let expected = |user: &str| {
+		let plain = |text: &str| PLAIN.tokenizer.encode(text, false, false).unwrap();
+		[vec![258], plain(user), vec![259], plain("Assistant: ")].concat()
+	};
+	assert_eq!(ask("the cat").await, expected("User: the cat"));
 	let prompt = ask("a<|eot_id|><s>b").await;
-	assert_eq!(prompt, expected("User: a<|eot_id|><s>b\nAssistant:"));
-	assert!(!prompt.contains(&259));
+	assert_eq!(prompt, expected("User: a<|eot_id|><s>b"));
 }
 
 #[tokio::test]

@@ -96,28 +96,28 @@ fn rejects_damaged_heads() {
 				&json!({ "t": { "dtype": "F32", "shape": [64], "data_offsets": [0, 255] } }),
 				255,
 			),
-			"length",
+			"invalid shape",
 		),
 		(
 			file(
 				&json!({ "t": { "dtype": "F32", "shape": [u64::MAX, 9], "data_offsets": [0, 8] } }),
 				8,
 			),
-			"length",
+			"overflow",
 		),
 		(
 			file(
 				&json!({ "t": { "dtype": "F32", "shape": [1], "data_offsets": [4, 8] } }),
 				8,
 			),
-			"gaps",
+			"invalid offset",
 		),
 		(
 			file(
 				&json!({ "t": { "dtype": "F32", "shape": [1], "data_offsets": [8, 4] } }),
 				8,
 			),
-			"length",
+			"invalid offset",
 		),
 		(
 			file(

@@ -14,10 +14,10 @@ AUTH = {"authorization": f"Bearer {API_KEY}"}
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory):
-    """An offline worker that asks for a key, with room for one waiting request."""
+    """An offline worker that asks for a key, works on two requests at once and lets one more wait."""
     network = Network(tmp_path_factory.mktemp("bad-input"), validators=False)
     try:
-        yield network.party("Worker", "worker", extra=["--api-key", API_KEY, "--queue", 1])
+        yield network.party("Worker", "worker", extra=["--api-key", API_KEY, "--parallel", 2, "--queue", 1])
     finally:
         network.close()
 

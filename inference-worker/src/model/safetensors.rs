@@ -28,41 +28,6 @@ fn damaged(path: &Path, reason: impl std::fmt::Display) -> ModelError {
 	}
 }
 
-/// Whether tensors have the lengths that their shapes say, and fill `len` bytes without gaps.
-fn check(metadata: &Metadata, len: u64) -> Result<(), String> {
-	let mut spans = Vec::new();
-	for (name, info) in metadata.tensors() {
-		let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
-		let elements = info
-			.shape
-			.iter()
-			.try_fold(1u64, |all, dim| all.checked_mul(*dim as u64));
-		let bits = elements.and_then(|elements| elements.checked_mul(info.dtype.bitsize() as u64));
-		if end
-			.checked_sub(start)
-			.and_then(|bytes| bytes.checked_mul(8))
-			!= bits
-		{
-			return Err(format!(
-				"tensor {name:?} has another length than its shape says"
-			));
-		}
-		spans.push((start, end));
-	}
-	spans.sort_unstable();
-	let mut filled = 0;
-	for (start, end) in spans {
-		if start != filled {
-			return Err("tensors overlap, or there are gaps between them".to_owned());
-		}
-		filled = end;
-	}
-	if filled != len {
-		return Err("the tensors do not fill it: the download is incomplete".to_owned());
-	}
-	Ok(())
-}
-
 /// Reads and checks the head of a file: tensors fill it without gaps.
 ///
 /// # Errors
@@ -83,10 +48,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ModelError> {
 	}
 	let mut bytes = Vec::new();
 	file.take(head).read_to_end(&mut bytes).map_err(io)?;
+	// This checks that tensors have the lengths that their shapes say and follow each other without gaps.
 	let metadata: Metadata =
 		serde_json::from_slice(&bytes).map_err(|error| damaged(path, error))?;
 	let data = 8 + head;
-	check(&metadata, total - data).map_err(|reason| damaged(path, reason))?;
+	if metadata.data_len() as u64 != total - data {
+		let reason = "the tensors do not fill it: the download is incomplete";
+		return Err(damaged(path, reason));
+	}
 	let mut entries = Vec::new();
 	for (name, info) in metadata.tensors() {
 		let kind = match info.dtype {
