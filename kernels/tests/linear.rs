@@ -65,10 +65,21 @@ proptest! {
 		check_quantize_and_linear(&weights, cols, 0.37, &random.floats(tokens * cols));
 	}
 
+	// Enough of both for products by table lookup, on one thread and on several.
+	#[test]
+	fn many_rows_by_many_tokens_equal_scalar(
+		rows in 190_usize..400, runs in 1_usize..18, tokens in 10_usize..=36, seed: u64,
+	) {
+		let random = &mut Random(seed);
+		let cols = 32 * runs;
+		let weights = random.trits(rows * cols);
+		check_quantize_and_linear(&weights, cols, 0.37, &random.floats(tokens * cols));
+	}
+
 	#[test]
 	fn group_equals_each_alone(
 		rows in prop::collection::vec(1_usize..200, 1..5), runs in 1_usize..6,
-		tokens in 1_usize..=5, seed: u64,
+		tokens in prop_oneof![1_usize..=5, 12_usize..=18], seed: u64,
 	) {
 		let random = &mut Random(seed);
 		let cols = 32 * runs;
@@ -145,6 +156,25 @@ fn linear_equals_scalar_at_extremes() {
 			check_quantize_and_linear(&weights, cols, 1.0, &alternating);
 		}
 	}
+}
+
+#[test]
+fn many_rows_by_many_tokens_equal_scalar_at_extremes() {
+	for weight in [1, -1] {
+		for cols in [256, 23_040] {
+			let weights = vec![weight; 257 * cols];
+			check_quantize_and_linear(&weights, cols, 1.0, &vec![1.0; 13 * cols]);
+		}
+	}
+	// Tokens whose values are small beside one whose values are all at the bound, in another run of sixteen.
+	let random = &mut Random(11);
+	let cols = 1_024;
+	let mut x: Vec<f32> = (0..140 * cols)
+		.map(|i| if i % cols == 5 { 1.0 } else { 0.1 })
+		.collect();
+	x[139 * cols..].fill(-1.0);
+	check_quantize_and_linear(&random.trits(330 * cols), cols, 1.0, &x);
+	check_quantize_and_linear(&vec![1; 330 * cols], cols, 1.0, &x);
 }
 
 #[test]

@@ -17,6 +17,13 @@ use std::ops::Range;
 /// the quantised values of as many tokens stay in the second-level cache.
 const TOKEN_CHUNK: usize = 128;
 
+/// Panels of a matrix for one thread, and the whole output.
+pub(super) struct Part<'a, 'b> {
+	pub(super) w: &'a TernaryMatrix,
+	pub(super) out: &'a Disjoint<'b, f32>,
+	pub(super) panels: Range<usize>,
+}
+
 impl Backend {
 	/// Quantises `x`, rows of `cols` activations, one row per token.
 	///
@@ -95,20 +102,25 @@ impl Backend {
 		let panels: usize = jobs.iter().map(|(w, _)| w.panels()).sum();
 		self.split(panels, work, |range| {
 			let mut skipped = 0;
-			for (w, out) in &jobs {
+			let parts = jobs.iter().map(|(w, out)| {
 				// This thread's part of this matrix.
 				let here = range.start.max(skipped)..range.end.min(skipped + w.panels());
-				let here = here.start - skipped..here.end.saturating_sub(skipped);
+				let panels = here.start - skipped..here.end.saturating_sub(skipped);
 				skipped += w.panels();
-				if here.is_empty() {
-					continue;
-				}
+				Part { w, out, panels }
+			});
+			let parts: Vec<Part> = parts.filter(|part| !part.panels.is_empty()).collect();
+			#[cfg(target_arch = "x86_64")]
+			if self.prefers_lookup(tokens, &parts) {
+				return self.look_up(&parts, a);
+			}
+			for Part { w, out, panels } in parts {
 				if let Some(scales) = w.blocks() {
-					self.linear_blocks(w, scales, a, here, out);
+					self.linear_blocks(w, scales, a, panels, out);
 				} else if tokens == 1 {
-					self.one_token(w, a, tables, here, out);
+					self.one_token(w, a, tables, panels, out);
 				} else {
-					self.many_tokens(w, a, here, out);
+					self.many_tokens(w, a, panels, out);
 				}
 			}
 		});

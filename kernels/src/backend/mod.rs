@@ -15,6 +15,8 @@ mod blocks;
 mod elementwise;
 mod head;
 mod linear;
+#[cfg(target_arch = "x86_64")]
+mod lookup;
 
 pub use attention::{AttentionJob, KV_PAGE_ROWS};
 

@@ -5,6 +5,7 @@ use crate::portable::shared_kernels;
 mod attention;
 mod half;
 mod head;
+pub(crate) mod lookup;
 mod ternary;
 mod vector;
 

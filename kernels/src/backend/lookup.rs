@@ -1,0 +1,177 @@
+//! Matrix times matrix by table lookup, where that is faster than multiplying.
+//!
+//! Panels pass by tables of a few columns for sixteen tokens, block of columns by block: unpack the block's
+//! weights of all panels in a tile; for each sixteen tokens and each group of steps, fill the tables and let
+//! all panels look up. Sums of 16 bits are widened when the next block could make them overflow.
+
+use super::{Backend, linear::Part};
+use crate::{
+	Isa,
+	quant::QuantizedActivations,
+	scalar,
+	ternary::{
+		PANEL_ROWS,
+		codes::{self, BLOCK_COLS, BLOCK_STEPS, Codes},
+	},
+	x86::avx2::lookup::{self, Columns, GROUP, LANES, Offsets, PAIRS, Sums, Tables},
+};
+
+/// From how many tokens on tables pay: three quarters of their lanes.
+const MIN_TOKENS: usize = 12;
+/// From how many panels of a thread on tables pay: filling costs as much as multiplying two.
+const MIN_PANELS: usize = 4;
+/// Runs of sixteen tokens for which weights are unpacked once.
+const RUNS: usize = 8;
+/// Panels that pass by a filled table. Their sums and offsets, 256 and 120 KiB, stay in a second-level cache of
+/// 512 KiB; twice as many were at most 3 % faster in one of 1 MiB.
+const TILE_PANELS: usize = 16;
+/// Groups of steps in a block.
+const BLOCK_GROUPS: usize = BLOCK_STEPS / GROUP;
+
+// The sums of a block fit: of its columns each adds at most 127.
+const _: () = assert!(BLOCK_COLS * 127 <= i16::MAX as usize);
+
+/// Offsets of the weights of a panel's block.
+type PanelOffsets = [[Offsets; PAIRS]; BLOCK_GROUPS];
+
+/// What a thread needs for its panels.
+struct Scratch {
+	codes: Codes,
+	tables: Box<Tables>,
+	/// For each panel.
+	offsets: Vec<PanelOffsets>,
+	/// For each run of tokens, the values of a block.
+	columns: Vec<[[Columns; GROUP]; BLOCK_GROUPS]>,
+	/// For each run of tokens and each panel.
+	sums: Vec<[Sums; PANEL_ROWS]>,
+	wide: Vec<[[i32; LANES]; PANEL_ROWS]>,
+}
+
+impl Backend {
+	/// Whether tables are faster for a thread's parts by all tokens.
+	pub(super) fn prefers_lookup(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
+		let panels: usize = parts.iter().map(|part| part.panels.len()).sum();
+		let one_scale = parts.iter().all(|part| part.w.blocks().is_none());
+		self.isa() == Isa::Avx2 && one_scale && tokens >= MIN_TOKENS && panels >= MIN_PANELS
+	}
+
+	/// Matrices times matrix, for parts that differ between threads.
+	pub(super) fn look_up(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
+		assert_eq!(self.isa(), Isa::Avx2);
+		let panels: Vec<(&Part<'_, '_>, usize)> = parts
+			.iter()
+			.flat_map(|part| part.panels.clone().map(move |panel| (part, panel)))
+			.collect();
+		let (most_panels, most_runs) = (
+			panels.len().min(TILE_PANELS),
+			a.tokens.div_ceil(LANES).min(RUNS),
+		);
+		let mut scratch = Scratch {
+			codes: Codes::zeroed(),
+			tables: Tables::new(),
+			offsets: vec![[[[0; PANEL_ROWS]; PAIRS]; BLOCK_GROUPS]; most_panels],
+			columns: vec![[[[[0; 4]; LANES]; GROUP]; BLOCK_GROUPS]; most_runs],
+			sums: vec![[Sums([0; LANES]); PANEL_ROWS]; most_panels * most_runs],
+			wide: vec![[[0; LANES]; PANEL_ROWS]; most_panels * most_runs],
+		};
+		for first in (0..a.tokens).step_by(RUNS * LANES) {
+			let tokens = (RUNS * LANES).min(a.tokens - first);
+			for panels in panels.chunks(TILE_PANELS) {
+				// SAFETY: `Backend::new` checked that the CPU has the features of AVX2's level.
+				unsafe { tile(&mut scratch, panels, a, first, tokens) };
+			}
+		}
+	}
+}
+
+/// Some panels by some tokens from `first`.
+#[target_feature(enable = "avx2,f16c")]
+fn tile(
+	scratch: &mut Scratch,
+	panels: &[(&Part<'_, '_>, usize)],
+	a: &QuantizedActivations,
+	first: usize,
+	tokens: usize,
+) {
+	let runs = tokens.div_ceil(LANES);
+	let sums = &mut scratch.sums[..runs * panels.len()];
+	let wide = &mut scratch.wide[..runs * panels.len()];
+	wide.as_flattened_mut().fill([0; LANES]);
+	// The largest absolute value that a sum in 16 bits may have.
+	let mut reached = 0;
+	for block in 0..codes::blocks(a.cols) {
+		let mut steps = 0;
+		for ((part, panel), offsets) in panels.iter().zip(&mut scratch.offsets) {
+			let (w, codes) = (part.w, &mut scratch.codes);
+			steps = crate::x86::avx2::unpack(w.panel(*panel), w.cols(), block, codes);
+			lookup::offsets(&codes.0[..steps], offsets.as_flattened_mut());
+		}
+		let groups = steps.div_ceil(GROUP);
+		let adds = transpose(a, first, tokens, block, &mut scratch.columns);
+		if reached + adds > i32::from(i16::MAX) {
+			lookup::widen(sums.as_flattened_mut(), wide.as_flattened_mut());
+			reached = 0;
+		}
+		reached += adds;
+		let runs = sums.chunks_exact_mut(panels.len()).zip(&scratch.columns);
+		for (sums, columns) in runs {
+			for group in 0..groups {
+				lookup::fill(&columns[group], &mut scratch.tables);
+				for (sums, offsets) in sums.iter_mut().zip(&scratch.offsets) {
+					lookup::look_up(&scratch.tables, &offsets[group], sums);
+				}
+			}
+		}
+	}
+	lookup::widen(sums.as_flattened_mut(), wide.as_flattened_mut());
+	for (run, wide) in wide.chunks_exact(panels.len()).enumerate() {
+		let first = first + run * LANES;
+		let tokens = first..(first + LANES).min(a.tokens);
+		for ((part, panel), wide) in panels.iter().zip(wide) {
+			let (w, row) = (part.w, panel * PANEL_ROWS);
+			let count = PANEL_ROWS.min(w.rows() - row);
+			for (lane, token) in tokens.clone().enumerate() {
+				// SAFETY: each panel is in one thread's parts, so its rows are written by one thread.
+				let out = unsafe { part.out.part(token * w.rows() + row, count) };
+				for (out, wide) in out.iter_mut().zip(wide) {
+					*out = scalar::rescale(wide[lane], a.inv[token], w.scale());
+				}
+			}
+		}
+	}
+}
+
+/// Puts a block of tokens' values in the order of tables, zeros where there are none; returns the largest
+/// sum of absolute values of a token.
+fn transpose(
+	a: &QuantizedActivations,
+	first: usize,
+	tokens: usize,
+	block: usize,
+	columns: &mut [[[Columns; GROUP]; BLOCK_GROUPS]],
+) -> i32 {
+	let start = block * BLOCK_COLS;
+	let mut most = 0;
+	for (run, columns) in columns.iter_mut().enumerate() {
+		let columns = columns.as_flattened_mut();
+		for lane in 0..LANES {
+			let token = run * LANES + lane;
+			let q = if token < tokens {
+				let q = a.padded(first + token);
+				&q[start..(start + BLOCK_COLS).min(q.len())]
+			} else {
+				&[]
+			};
+			let steps = q.as_chunks::<4>().0;
+			let (some, rest) = columns.split_at_mut(steps.len());
+			for (columns, step) in some.iter_mut().zip(steps) {
+				columns[lane] = *step;
+			}
+			for columns in rest {
+				columns[lane] = [0; 4];
+			}
+			most = most.max(q.iter().map(|q| i32::from(q.unsigned_abs())).sum());
+		}
+	}
+	most
+}
