@@ -58,10 +58,10 @@ fn main() {
 			for (state, x) in [("random", &random), ("confident", &confident)] {
 				backend.quantize(x, COLS, &mut a).expect("finite");
 				for k in [1, 40] {
-					let (_, computed) = backend.head_top_k(&head, &a, k);
+					let computed = backend.head_top_k(&head, &a, &[k])[0].computed;
 					println!("top-{k}, {state} hidden state: {computed} of {ROWS} logits computed");
 					group.bench_function(format!("top-{k}-{state}-{isa}"), |b| {
-						b.iter(|| black_box(backend.head_top_k(&head, &a, k)));
+						b.iter(|| black_box(backend.head_top_k(&head, &a, &[k])));
 					});
 				}
 			}

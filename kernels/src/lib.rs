@@ -71,7 +71,7 @@ pub use rope::{RopePairing, RopeTable};
 pub use scalar::AttentionShape;
 
 #[cfg(feature = "std")]
-pub use backend::{AttentionJob, Backend, KV_PAGE_ROWS};
+pub use backend::{AttentionJob, Backend, Best, KV_PAGE_ROWS};
 #[cfg(feature = "std")]
 pub use head::{Candidate, HeadError, HeadMatrix};
 #[cfg(feature = "std")]

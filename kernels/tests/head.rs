@@ -57,7 +57,9 @@ fn check_head_int8(values: &[f32], cols: usize, x: &[f32], k: usize) {
 		let mut out = vec![f32::NAN; expected.len()];
 		backend.head_int8(&head, &a, &mut out);
 		assert_eq!(bits(&out), bits(&expected), "{backend:?}");
-		for token in 0..tokens {
+		let counts: Vec<usize> = (0..tokens).map(|token| k + token).collect();
+		let together = backend.head_top_k(&head, &a, &counts);
+		for (token, k) in counts.into_iter().enumerate() {
 			let mut best: Vec<Candidate> = expected[token * rows..][..rows]
 				.iter()
 				.zip(0..)
@@ -65,14 +67,20 @@ fn check_head_int8(values: &[f32], cols: usize, x: &[f32], k: usize) {
 				.collect();
 			best.sort_by(|x, y| y.logit.total_cmp(&x.logit).then(x.id.cmp(&y.id)));
 			best.truncate(k);
+			let found = &together[token];
+			assert_eq!(found.candidates, best, "{backend:?}");
+			assert!(
+				(best.len()..=rows).contains(&found.computed),
+				"{} of {rows}",
+				found.computed
+			);
 			backend
 				.quantize(&x[token * cols..][..cols], cols, &mut a)
 				.expect("finite");
-			let (found, computed) = backend.head_top_k(&head, &a, k);
-			assert_eq!(found, best, "{backend:?}");
-			assert!(
-				(found.len()..=rows).contains(&computed),
-				"{computed} of {rows}"
+			assert_eq!(
+				&backend.head_top_k(&head, &a, &[k])[0],
+				found,
+				"{backend:?}"
 			);
 		}
 	}
@@ -156,9 +164,9 @@ fn large_vocabulary_computes_few_logits() {
 	let mut a = QuantizedActivations::new();
 	for backend in backends() {
 		backend.quantize(&x, cols, &mut a).expect("finite");
-		let (best, computed) = backend.head_top_k(&head, &a, 1);
-		assert_eq!(best[0].id, 777);
-		assert!(computed < rows / 20, "{computed} of {rows}");
+		let best = &backend.head_top_k(&head, &a, &[1])[0];
+		assert_eq!(best.candidates[0].id, 777);
+		assert!(best.computed < rows / 20, "{} of {rows}", best.computed);
 	}
 }
 
@@ -194,12 +202,12 @@ fn states_made_against_a_dither_are_harmless_to_another() {
 		let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
 		assert_eq!(logits[target], largest);
 		assert_eq!(
-			backend.head_top_k(&secret, &a, 1).0[0].id,
+			backend.head_top_k(&secret, &a, &[1])[0].candidates[0].id,
 			target as u32,
 			"{backend:?}"
 		);
 		assert_ne!(
-			backend.head_top_k(&known, &a, 1).0[0].id,
+			backend.head_top_k(&known, &a, &[1])[0].candidates[0].id,
 			target as u32,
 			"the state is made against it"
 		);

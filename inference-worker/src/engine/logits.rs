@@ -72,12 +72,13 @@ impl Model {
 			(0..needs.len()).partition(|row| best_of(needs[*row]).is_some());
 		if let Head::Int8(head) = head {
 			for block in best.chunks(BLOCK) {
-				let count = block.iter().filter_map(|row| best_of(needs[*row])).max();
-				for row in block {
-					let quantized = quantize(&rows(&[*row]))?;
-					let (found, _) = backend.head_top_k(head, &quantized, count.unwrap_or(1));
-					let own = best_of(needs[*row]).unwrap_or(1).min(found.len());
-					each(*row, Logits::Best(&found[..own]));
+				let counts: Vec<usize> = (block.iter())
+					.filter_map(|row| best_of(needs[*row]))
+					.collect();
+				let quantized = quantize(&rows(block))?;
+				let best = backend.head_top_k(head, &quantized, &counts);
+				for (row, best) in block.iter().zip(best) {
+					each(*row, Logits::Best(&best.candidates));
 				}
 			}
 		}

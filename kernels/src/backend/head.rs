@@ -2,15 +2,11 @@
 
 use super::{Backend, kernel, whole_rows};
 use crate::{
-	head::{BLOCK_ROWS, Candidate, HeadMatrix, remainder},
-	memory::prefetch,
+	head::{BLOCK_ROWS, HeadMatrix},
 	pool::Disjoint,
 	quant::QuantizedActivations,
 	scalar,
 };
-
-/// Runs of sixteen rows that are skipped together when none of their rows can be among the best.
-const GROUP_RUNS: usize = 4;
 
 impl Backend {
 	/// Logits from half-precision rows: `out[token * rows + row] = row · x[token]`.
@@ -104,130 +100,10 @@ impl Backend {
 			}
 		});
 	}
-
-	/// The `k` largest logits of one token, the largest first, equal ones by ascending id: what
-	/// sorting the logits of [`head_int8`](Self::head_int8) gives, from about half of the bytes.
-	///
-	/// A first pass gives bounds of every logit; those that may be among the `k` largest are then
-	/// computed. Bounds fail with a probability below 2^-64: see [`crate::head`]. Returns also how
-	/// many logits were computed.
-	///
-	/// # Panics
-	///
-	/// If there is not one token, or `a.cols() != head.cols()`.
-	pub fn head_top_k(
-		&self,
-		head: &HeadMatrix,
-		a: &QuantizedActivations,
-		k: usize,
-	) -> (Vec<Candidate>, usize) {
-		assert_eq!(a.tokens, 1, "one token at a time");
-		assert_eq!(head.cols(), a.cols, "activations do not fit the head");
-		let rows = head.rows();
-		let k = k.min(rows);
-		if k == 0 {
-			return (Vec::new(), 0);
-		}
-		let (q, offset) = head_values(head, a, 0);
-		let (lower, upper) = remainder(q, rows);
-		let runs = rows.div_ceil(BLOCK_ROWS);
-		let mut high = vec![[0; BLOCK_ROWS]; runs];
-		// Of each group, the largest lower and the largest upper bound.
-		let mut groups = vec![(f32::NEG_INFINITY, f32::NEG_INFINITY); runs.div_ceil(GROUP_RUNS)];
-		let bound = |high, low, scale| scalar::rescale(join(high, low, offset), a.inv[0], scale);
-		{
-			let high = Disjoint::new(&mut high);
-			let groups = Disjoint::new(&mut groups);
-			self.split(runs.div_ceil(GROUP_RUNS), rows * a.cols, |range| {
-				for group in range {
-					let first = group * GROUP_RUNS;
-					let count = GROUP_RUNS.min(runs - first);
-					// SAFETY: each group is in one range and has its own parts.
-					let (high, bounds) =
-						unsafe { (high.part(first, count), groups.part(group, 1)) };
-					for (run, high) in (first..).zip(high) {
-						*high = kernel!(self, head_high_dots(head.run(run), q));
-						let real = BLOCK_ROWS.min(rows - run * BLOCK_ROWS);
-						for (high, scale) in high.iter().zip(head.scales(run)).take(real) {
-							let (low, up) =
-								(bound(*high, lower, *scale), bound(*high, upper, *scale));
-							bounds[0].0 = bounds[0].0.max(low);
-							bounds[0].1 = bounds[0].1.max(up);
-						}
-					}
-				}
-			});
-		}
-		// At least `k` logits reach the k-th largest of the groups' lower bounds.
-		let mut largest: Vec<f32> = groups.iter().map(|bounds| bounds.0).collect();
-		let mut threshold = kth_largest(&mut largest, k);
-		let mut seen = vec![false; rows];
-		let mut best: Vec<Candidate> = Vec::new();
-		// First the rows that make the threshold certain: their logits raise it. Those expected to
-		// reach it raise it to what it will be, and all that may still reach it are the rest.
-		for low in [lower, lower.midpoint(upper), upper] {
-			let first = best.len();
-			for group in (0..groups.len()).filter(|group| groups[*group].1 >= threshold) {
-				let group = group * GROUP_RUNS..runs.min((group + 1) * GROUP_RUNS);
-				for (run, (high, scales)) in group.map(|run| (run, (&high[run], head.scales(run))))
-				{
-					// The whole run without a branch.
-					let bounds: [f32; BLOCK_ROWS] =
-						core::array::from_fn(|i| bound(high[i], low, scales[i]));
-					if bounds.iter().copied().fold(f32::NEG_INFINITY, f32::max) < threshold {
-						continue;
-					}
-					let seen = seen[run * BLOCK_ROWS..].iter_mut();
-					for ((bound, seen), id) in bounds.iter().zip(seen).zip(run * BLOCK_ROWS..) {
-						if *bound >= threshold && !*seen {
-							*seen = true;
-							let (id, logit) = (id as u32, 0.0);
-							best.push(Candidate { id, logit });
-						}
-					}
-				}
-			}
-			let added = &mut best[first..];
-			let (count, work) = (added.len(), added.len() * a.cols);
-			let added = Disjoint::new(added);
-			self.split(count, work, |range| {
-				// SAFETY: the ranges of threads do not overlap.
-				let added = unsafe { added.part(range.start, range.len()) };
-				for i in 0..added.len() {
-					if let Some(next) = added.get(i + 1) {
-						prefetch(head.parts(next.id as usize).as_flattened());
-					}
-					let row = added[i].id as usize;
-					let (run, at) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
-					let low = kernel!(self, head_low_dot(head.parts(row), q));
-					added[i].logit = bound(high[run][at], low, head.scales(run)[at]);
-				}
-			});
-			let mut logits: Vec<f32> = best.iter().map(|candidate| candidate.logit).collect();
-			threshold = kth_largest(&mut logits, k);
-		}
-		let computed = best.len();
-		if k < computed {
-			best.select_nth_unstable_by(k - 1, Candidate::order);
-			best.truncate(k);
-		}
-		best.sort_unstable_by(Candidate::order);
-		(best, computed)
-	}
-}
-
-/// Negative infinity when there are fewer than `k`.
-fn kth_largest(values: &mut [f32], k: usize) -> f32 {
-	if k > values.len() {
-		return f32::NEG_INFINITY;
-	}
-	*values
-		.select_nth_unstable_by(k - 1, |x, y| y.total_cmp(x))
-		.1
 }
 
 /// A token's values, padded as the planes, and what to subtract from products with them.
-fn head_values<'a>(
+pub(super) fn head_values<'a>(
 	head: &HeadMatrix,
 	a: &'a QuantizedActivations,
 	token: usize,
@@ -237,6 +113,6 @@ fn head_values<'a>(
 }
 
 /// The product of a row from those of its planes. The sum of all terms fits, see [`crate::head`].
-fn join(high: i32, low: i32, offset: i32) -> i32 {
+pub(super) fn join(high: i32, low: i32, offset: i32) -> i32 {
 	high.wrapping_mul(16).wrapping_add(low).wrapping_sub(offset)
 }

@@ -11,6 +11,7 @@ use crate::{
 use std::ops::Range;
 
 mod attention;
+mod best;
 mod blocks;
 mod elementwise;
 mod head;
@@ -19,6 +20,7 @@ mod linear;
 mod lookup;
 
 pub use attention::{AttentionJob, KV_PAGE_ROWS};
+pub use best::Best;
 
 /// Below this many multiplications or elements, waking threads costs more than it saves.
 const PARALLEL_WORK: usize = 1 << 15;
