@@ -1,7 +1,9 @@
-//! A small pool of threads that run one function at a time, each on its own share.
+//! A small pool of threads that run the parts of one job at a time.
 //!
-//! The caller takes part as thread 0. Workers wait for the next job by spinning for some tens of
-//! microseconds, the usual gap between two layers, and then sleep.
+//! The caller takes part as thread 0. Each thread begins with its own parts, which follow each other in
+//! memory, and then takes what others have not begun: a thread that the system does not run holds up
+//! nobody, and a job that is done does not wait for it to wake. Workers wait for the next job by
+//! spinning for some tens of microseconds, the usual gap between two layers, and then sleep.
 
 use std::{
 	any::Any,
@@ -26,15 +28,16 @@ thread_local! {
 }
 
 /// The borrowed function of a job, with its lifetime erased.
-type Job = *const (dyn Fn(usize, usize) + Sync);
+type Job = *const (dyn Fn(usize) + Sync);
 
 /// What the caller and the workers share.
-#[derive(Default)]
 struct Shared {
-	/// Counts jobs: a worker that sees it change has a job to run, or must stop.
+	/// Counts jobs: a worker that sees it change may have a job to run, or must stop.
 	epoch: AtomicUsize,
-	/// Workers still running the current job.
-	running: AtomicUsize,
+	/// Parts of the current job, for each thread those it begins with.
+	queues: Box<[Queue]>,
+	/// Workers inside the current job.
+	inside: AtomicUsize,
 	stop: AtomicBool,
 	state: Mutex<State>,
 	/// Wakes workers.
@@ -43,10 +46,18 @@ struct Shared {
 	finished: Condvar,
 }
 
+/// Parts that nobody has begun, in a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Queue {
+	next: AtomicUsize,
+	end: AtomicUsize,
+}
+
 #[derive(Default)]
 struct State {
-	/// The function, and the number of threads that share it.
-	job: Option<(JobPointer, usize)>,
+	/// The function, while workers may begin with it.
+	job: Option<JobPointer>,
 	/// Workers asleep.
 	asleep: usize,
 	/// Whether the caller sleeps.
@@ -59,10 +70,10 @@ struct State {
 struct JobPointer(Job);
 
 // SAFETY: the function behind the pointer is `Sync`, and `Pool::run` does not return, nor unwind,
-// before every worker has finished calling it.
+// before the pointer is taken back and every worker that got it has finished calling it.
 unsafe impl Send for JobPointer {}
 
-/// A fixed set of threads with static shares.
+/// A fixed set of threads.
 pub struct Pool {
 	shared: Arc<Shared>,
 	workers: Vec<JoinHandle<()>>,
@@ -83,7 +94,16 @@ impl Pool {
 	///
 	/// Fewer are used when the system refuses to start more.
 	pub fn new(threads: usize) -> Self {
-		let shared = Arc::new(Shared::default());
+		let threads = threads.max(1);
+		let shared = Arc::new(Shared {
+			epoch: AtomicUsize::new(0),
+			queues: (0..threads).map(|_| Queue::default()).collect(),
+			inside: AtomicUsize::new(0),
+			stop: AtomicBool::new(false),
+			state: Mutex::default(),
+			posted: Condvar::new(),
+			finished: Condvar::new(),
+		});
 		let mut workers = Vec::new();
 		for index in 1..threads {
 			let shared = Arc::clone(&shared);
@@ -108,29 +128,33 @@ impl Pool {
 		self.workers.len() + 1
 	}
 
-	/// Calls `f(thread, threads)` once for each thread and returns when all calls have returned.
+	/// Calls `f(part)` once for each of `parts` parts and returns when all calls have returned.
 	///
-	/// Callers from several threads take turns. Inside a job the call runs inline as `f(0, 1)`.
+	/// Callers from several threads take turns. Inside a job the calls are made one after the other.
 	///
 	/// # Panics
 	///
-	/// With the first panic of a call of `f`, after all calls have ended.
-	pub fn run(&self, f: impl Fn(usize, usize) + Sync) {
-		if self.workers.is_empty() || IN_JOB.get() {
-			return f(0, 1);
+	/// With the first panic of a call of `f`, after all running calls have ended; others may then not have
+	/// begun.
+	pub fn run(&self, parts: usize, f: impl Fn(usize) + Sync) {
+		if self.workers.is_empty() || parts <= 1 || IN_JOB.get() {
+			return (0..parts).for_each(f);
 		}
 		let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-		let threads = self.threads();
-		let job: &(dyn Fn(usize, usize) + Sync) = &f;
+		let job: &(dyn Fn(usize) + Sync) = &f;
 		// SAFETY: only the lifetime changes; `JobPointer` says why the borrow lives long enough.
 		let job: Job = unsafe { std::mem::transmute(job) };
 
-		self.shared
-			.running
-			.store(self.workers.len(), Ordering::Relaxed);
-		self.shared.post(Some((JobPointer(job), threads)));
-		let own = run_one(|| f(0, threads));
-		self.shared.wait_until_finished();
+		let threads = self.threads();
+		for (thread, queue) in self.shared.queues.iter().take(threads).enumerate() {
+			let own = share(parts, thread, threads);
+			queue.next.store(own.start, Ordering::Relaxed);
+			queue.end.store(own.end, Ordering::Relaxed);
+		}
+		self.shared.post(Some(JobPointer(job)));
+		let own = run_one(|| self.shared.take_parts(0, &f));
+		self.shared.lock().job = None;
+		self.shared.wait_until_left();
 
 		let panic = self.shared.lock().panic.take();
 		if let Some(payload) = own.err().or(panic) {
@@ -164,7 +188,7 @@ impl Shared {
 	}
 
 	/// Publishes a job, or the order to stop, and wakes sleeping workers.
-	fn post(&self, job: Option<(JobPointer, usize)>) {
+	fn post(&self, job: Option<JobPointer>) {
 		let mut state = self.lock();
 		state.job = job;
 		self.epoch.fetch_add(1, Ordering::Release);
@@ -175,25 +199,46 @@ impl Shared {
 		}
 	}
 
-	/// A worker's life. `index` is its number in jobs.
-	fn work(&self, index: usize) {
+	/// Calls `f` with the thread's own parts, then with those that other threads have not begun.
+	fn take_parts(&self, thread: usize, f: &(dyn Fn(usize) + Sync)) {
+		let (before, own) = self.queues.split_at(thread);
+		for queue in own.iter().chain(before) {
+			let end = queue.end.load(Ordering::Relaxed);
+			while queue.next.load(Ordering::Relaxed) < end {
+				let part = queue.next.fetch_add(1, Ordering::Relaxed);
+				if part < end {
+					f(part);
+				}
+			}
+		}
+	}
+
+	/// A worker's life. `thread` is its number in jobs.
+	fn work(&self, thread: usize) {
 		let mut seen = 0;
 		loop {
 			self.wait_for_post(seen);
-			// Jobs do not overlap, and a job ends only when every worker has run it: one step.
-			seen += 1;
+			let job = {
+				let state = self.lock();
+				seen = self.epoch.load(Ordering::Acquire);
+				if state.job.is_some() {
+					// Before the job can be taken back.
+					self.inside.fetch_add(1, Ordering::Relaxed);
+				}
+				state.job
+			};
 			if self.stop.load(Ordering::Relaxed) {
 				return;
 			}
-			let Some((job, threads)) = self.lock().job else {
-				return;
+			let Some(job) = job else {
+				continue;
 			};
-			// SAFETY: `Pool::run` waits for `running` to reach zero before its borrow ends.
-			let result = run_one(|| unsafe { (*job.0)(index, threads) });
+			// SAFETY: `Pool::run` waits for `inside` to reach zero before its borrow ends.
+			let result = run_one(|| self.take_parts(thread, unsafe { &*job.0 }));
 			if let Err(payload) = result {
 				self.lock().panic.get_or_insert(payload);
 			}
-			if self.running.fetch_sub(1, Ordering::AcqRel) == 1 && self.lock().caller_asleep {
+			if self.inside.fetch_sub(1, Ordering::AcqRel) == 1 && self.lock().caller_asleep {
 				self.finished.notify_one();
 			}
 		}
@@ -218,16 +263,16 @@ impl Shared {
 		}
 	}
 
-	/// Waits until no worker runs the current job.
-	fn wait_until_finished(&self) {
+	/// Waits until no worker is inside the current job.
+	fn wait_until_left(&self) {
 		for _ in 0..SPINS {
-			if self.running.load(Ordering::Acquire) == 0 {
+			if self.inside.load(Ordering::Acquire) == 0 {
 				return;
 			}
 			std::hint::spin_loop();
 		}
 		let mut state = self.lock();
-		while self.running.load(Ordering::Acquire) != 0 {
+		while self.inside.load(Ordering::Acquire) != 0 {
 			state.caller_asleep = true;
 			state = self
 				.finished

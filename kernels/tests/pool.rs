@@ -19,15 +19,14 @@ fn shares_cover_every_item_once() {
 }
 
 #[test]
-fn every_thread_runs_every_job_once() {
+fn every_part_of_every_job_runs_once() {
 	for threads in 0..5 {
 		let pool = Pool::new(threads);
 		assert_eq!(pool.threads(), threads.max(1));
-		for _ in 0..500 {
-			let calls: Vec<AtomicUsize> = (0..pool.threads()).map(|_| 0.into()).collect();
-			pool.run(|thread, threads| {
-				assert_eq!(threads, calls.len());
-				calls[thread].fetch_add(1, Relaxed);
+		for parts in (0..20).cycle().take(1000) {
+			let calls: Vec<AtomicUsize> = (0..parts).map(|_| 0.into()).collect();
+			pool.run(parts, |part| {
+				calls[part].fetch_add(1, Relaxed);
 			});
 			assert!(calls.iter().all(|calls| calls.load(Relaxed) == 1));
 		}
@@ -37,30 +36,47 @@ fn every_thread_runs_every_job_once() {
 #[test]
 fn panics_reach_the_caller_and_the_pool_survives() {
 	let pool = Pool::new(3);
-	for bad in 0..3 {
+	for bad in 0..6 {
 		let result = catch_unwind(AssertUnwindSafe(|| {
-			pool.run(|thread, _| assert_ne!(thread, bad, "on purpose"));
+			pool.run(6, |part| assert_ne!(part, bad, "on purpose"));
 		}));
 		assert!(result.is_err());
 	}
 	let calls = AtomicUsize::new(0);
-	pool.run(|_, _| {
+	pool.run(5, |_| {
 		calls.fetch_add(1, Relaxed);
 	});
-	assert_eq!(calls.into_inner(), 3);
+	assert_eq!(calls.into_inner(), 5);
 }
 
 #[test]
 fn jobs_inside_jobs_run_inline() {
 	let pool = Pool::new(2);
 	let calls = AtomicUsize::new(0);
-	pool.run(|_, _| {
-		pool.run(|thread, threads| {
-			assert_eq!((thread, threads), (0, 1));
+	pool.run(2, |_| {
+		let outer = std::thread::current().id();
+		pool.run(3, |_| {
+			assert_eq!(std::thread::current().id(), outer);
 			calls.fetch_add(1, Relaxed);
 		});
 	});
-	assert_eq!(calls.into_inner(), 2);
+	assert_eq!(calls.into_inner(), 6);
+}
+
+#[test]
+fn parts_that_a_busy_thread_has_not_begun_are_taken_by_others() {
+	let pool = Pool::new(2);
+	let done = AtomicUsize::new(0);
+	// The first part does not end before the others have.
+	pool.run(9, |part| {
+		if part == 0 {
+			while done.load(Relaxed) < 8 {
+				std::thread::yield_now();
+			}
+		}
+		done.fetch_add(1, Relaxed);
+	});
+	assert_eq!(done.into_inner(), 9);
 }
 
 #[test]
@@ -71,7 +87,7 @@ fn callers_on_several_threads_take_turns() {
 		for _ in 0..4 {
 			scope.spawn(|| {
 				for _ in 0..200 {
-					pool.run(|_, _| {
+					pool.run(2, |_| {
 						calls.fetch_add(1, Relaxed);
 					});
 				}

@@ -202,7 +202,8 @@ fn bandwidth(backend: &Backend) -> f64 {
 	let mut best = 0.0f64;
 	for _ in 0..3 {
 		let start = Instant::now();
-		backend.pool().run(|thread, threads| {
+		let threads = backend.threads();
+		backend.pool().run(threads, |thread| {
 			let each = words.len().div_ceil(threads);
 			let own = words.chunks(each).nth(thread).unwrap_or_default();
 			let mut sums = [0u64; 16];

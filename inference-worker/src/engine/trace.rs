@@ -111,12 +111,9 @@ impl Recorder {
 			.collect();
 		let mut params = Params::new();
 		params.hash_length(32);
-		pool.run(|thread, _| {
-			let Some(part) = parts.get(thread) else {
-				return;
-			};
-			// Each thread locks its own part.
-			let Ok(mut part) = part.lock() else {
+		pool.run(parts.len(), |part| {
+			// Each is locked once.
+			let Ok(mut part) = parts[part].lock() else {
 				return;
 			};
 			let (hashes, states) = &mut *part;

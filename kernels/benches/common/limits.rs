@@ -21,7 +21,8 @@ impl Pages {
 
 /// Reads every byte once, each thread its share.
 pub(crate) fn read(pool: &Pool, bytes: &Pages) {
-	pool.run(|thread, threads| {
+	let threads = pool.threads();
+	pool.run(threads, |thread| {
 		let range = share(bytes.0.len() / 256, thread, threads);
 		let part = &bytes.0[range.start * 256..range.end * 256];
 		#[cfg(target_arch = "x86_64")]

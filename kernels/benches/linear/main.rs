@@ -125,7 +125,10 @@ fn prefill(
 	for (name, peak) in limits::peaks() {
 		group.bench_function(format!("peak-{name}"), |b| {
 			b.iter(|| {
-				pool.run(|thread, threads| peak(share(products, thread, threads).len()));
+				let threads = pool.threads();
+				pool.run(threads, |thread| {
+					peak(share(products, thread, threads).len())
+				});
 			});
 		});
 	}

@@ -119,7 +119,8 @@ impl Peer<'_> {
 		let (out, a) = (out.as_mut_ptr() as usize, a.handle as usize);
 		let rows = self.rows;
 		for matrix in self.matrices.iter().map(|matrix| *matrix as usize) {
-			pool.run(|thread, threads| {
+			let threads = pool.threads();
+			pool.run(threads, |thread| {
 				let rows = share(rows / ROWS, thread, threads);
 				let (first, count) = (rows.start * ROWS, rows.len() * ROWS);
 				multiply(matrix, a, out, first as c_int, count as c_int);

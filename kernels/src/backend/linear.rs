@@ -100,10 +100,10 @@ impl Backend {
 			&a.tables
 		};
 		let panels: usize = jobs.iter().map(|(w, _)| w.panels()).sum();
-		self.split(panels, work, |range| {
+		self.split_by(self.grain(tokens), panels, work, |range| {
 			let mut skipped = 0;
 			let parts = jobs.iter().map(|(w, out)| {
-				// This thread's part of this matrix.
+				// What is in the range of this matrix.
 				let here = range.start.max(skipped)..range.end.min(skipped + w.panels());
 				let panels = here.start - skipped..here.end.saturating_sub(skipped);
 				skipped += w.panels();
@@ -124,6 +124,16 @@ impl Backend {
 				}
 			}
 		});
+	}
+
+	/// Panels that a part of the work has at least, if there are so many.
+	fn grain(&self, tokens: usize) -> usize {
+		#[cfg(target_arch = "x86_64")]
+		if self.may_look_up(tokens) {
+			return super::lookup::PART_PANELS;
+		}
+		let _ = tokens;
+		1
 	}
 
 	/// Tables for dense weights and the first token.

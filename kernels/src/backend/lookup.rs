@@ -15,16 +15,18 @@ use crate::{
 	},
 	x86::avx2::lookup::{self, Columns, GROUP, LANES, Offsets, PAIRS, Sums, Tables},
 };
+use std::cell::RefCell;
 
 /// From how many tokens on tables pay: three quarters of their lanes.
 const MIN_TOKENS: usize = 12;
 /// From how many panels of a thread on tables pay: filling costs as much as multiplying two.
 const MIN_PANELS: usize = 4;
 /// Runs of sixteen tokens for which weights are unpacked once.
-const RUNS: usize = 8;
-/// Panels that pass by a filled table. Their sums and offsets, 256 and 120 KiB, stay in a second-level cache of
-/// 512 KiB; twice as many were at most 3 % faster in one of 1 MiB.
-const TILE_PANELS: usize = 16;
+const RUNS: usize = 4;
+/// Panels that pass by a filled table. Their sums and offsets, each at most 256 KiB, stay in the second-level cache.
+const TILE_PANELS: usize = 32;
+/// Panels that make a part of the work, if there are so many.
+pub(super) const PART_PANELS: usize = 16;
 /// Groups of steps in a block.
 const BLOCK_GROUPS: usize = BLOCK_STEPS / GROUP;
 
@@ -34,9 +36,13 @@ const _: () = assert!(BLOCK_COLS * 127 <= i16::MAX as usize);
 /// Offsets of the weights of a panel's block.
 type PanelOffsets = [[Offsets; PAIRS]; BLOCK_GROUPS];
 
+thread_local! {
+	static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
+}
+
 /// What a thread needs for its panels.
 struct Scratch {
-	codes: Codes,
+	codes: Box<Codes>,
 	tables: Box<Tables>,
 	/// For each panel.
 	offsets: Vec<PanelOffsets>,
@@ -47,12 +53,42 @@ struct Scratch {
 	wide: Vec<[[i32; LANES]; PANEL_ROWS]>,
 }
 
+impl Scratch {
+	fn new() -> Self {
+		Self {
+			codes: Box::new(Codes::zeroed()),
+			tables: Tables::new(),
+			offsets: Vec::new(),
+			columns: Vec::new(),
+			sums: Vec::new(),
+			wide: Vec::new(),
+		}
+	}
+
+	fn make_room(&mut self, panels: usize, runs: usize) {
+		let len = self.offsets.len().max(panels);
+		self.offsets
+			.resize(len, [[[0; PANEL_ROWS]; PAIRS]; BLOCK_GROUPS]);
+		let len = self.columns.len().max(runs);
+		self.columns
+			.resize(len, [[[[0; 4]; LANES]; GROUP]; BLOCK_GROUPS]);
+		let len = self.sums.len().max(panels * runs);
+		self.sums.resize(len, [Sums([0; LANES]); PANEL_ROWS]);
+		self.wide.resize(len, [[0; LANES]; PANEL_ROWS]);
+	}
+}
+
 impl Backend {
-	/// Whether tables are faster for a thread's parts by all tokens.
+	/// Whether tables may be faster for so many tokens.
+	pub(super) fn may_look_up(&self, tokens: usize) -> bool {
+		self.isa() == Isa::Avx2 && tokens >= MIN_TOKENS
+	}
+
+	/// Whether tables are faster for some parts by all tokens.
 	pub(super) fn prefers_lookup(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
 		let panels: usize = parts.iter().map(|part| part.panels.len()).sum();
 		let one_scale = parts.iter().all(|part| part.w.blocks().is_none());
-		self.isa() == Isa::Avx2 && one_scale && tokens >= MIN_TOKENS && panels >= MIN_PANELS
+		self.may_look_up(tokens) && one_scale && panels >= MIN_PANELS
 	}
 
 	/// Matrices times matrix, for parts that differ between threads.
@@ -62,25 +98,18 @@ impl Backend {
 			.iter()
 			.flat_map(|part| part.panels.clone().map(move |panel| (part, panel)))
 			.collect();
-		let (most_panels, most_runs) = (
-			panels.len().min(TILE_PANELS),
-			a.tokens.div_ceil(LANES).min(RUNS),
-		);
-		let mut scratch = Scratch {
-			codes: Codes::zeroed(),
-			tables: Tables::new(),
-			offsets: vec![[[[0; PANEL_ROWS]; PAIRS]; BLOCK_GROUPS]; most_panels],
-			columns: vec![[[[[0; 4]; LANES]; GROUP]; BLOCK_GROUPS]; most_runs],
-			sums: vec![[Sums([0; LANES]); PANEL_ROWS]; most_panels * most_runs],
-			wide: vec![[[0; LANES]; PANEL_ROWS]; most_panels * most_runs],
-		};
-		for first in (0..a.tokens).step_by(RUNS * LANES) {
-			let tokens = (RUNS * LANES).min(a.tokens - first);
-			for panels in panels.chunks(TILE_PANELS) {
-				// SAFETY: `Backend::new` checked that the CPU has the features of AVX2's level.
-				unsafe { tile(&mut scratch, panels, a, first, tokens) };
+		SCRATCH.with_borrow_mut(|scratch| {
+			for first in (0..a.tokens).step_by(RUNS * LANES) {
+				let tokens = (RUNS * LANES).min(a.tokens - first);
+				// Tiles of equal sizes: small ones use tables little.
+				let tiles = panels.len().div_ceil(TILE_PANELS).max(1);
+				for panels in panels.chunks(panels.len().div_ceil(tiles).max(1)) {
+					scratch.make_room(panels.len(), tokens.div_ceil(LANES));
+					// SAFETY: `Backend::new` checked that the CPU has the features of AVX2's level.
+					unsafe { tile(scratch, panels, a, first, tokens) };
+				}
 			}
-		}
+		});
 	}
 }
 
@@ -107,7 +136,7 @@ fn tile(
 			lookup::offsets(&codes.0[..steps], offsets.as_flattened_mut());
 		}
 		let groups = steps.div_ceil(GROUP);
-		let adds = transpose(a, first, tokens, block, &mut scratch.columns);
+		let adds = transpose(a, first, tokens, block, &mut scratch.columns[..runs]);
 		if reached + adds > i32::from(i16::MAX) {
 			lookup::widen(sums.as_flattened_mut(), wide.as_flattened_mut());
 			reached = 0;

@@ -25,6 +25,10 @@ pub use best::Best;
 /// Below this many multiplications or elements, waking threads costs more than it saves.
 const PARALLEL_WORK: usize = 1 << 15;
 
+/// The least work of a part when a thread has several, and the most parts of a thread.
+const PART_WORK: usize = 1 << 19;
+const MAX_PARTS: usize = 4;
+
 /// An instruction set and a thread pool.
 #[derive(Debug)]
 pub struct Backend {
@@ -109,11 +113,20 @@ impl Backend {
 
 	/// Calls `f` with disjoint ranges that cover `0..items`, on all threads when `work` is large.
 	fn split(&self, items: usize, work: usize, f: impl Fn(Range<usize>) + Sync) {
+		self.split_by(1, items, work, f);
+	}
+
+	/// As [`split`](Self::split), with ranges of at least `grain` items when there are several for a thread.
+	fn split_by(&self, grain: usize, items: usize, work: usize, f: impl Fn(Range<usize>) + Sync) {
 		if work < PARALLEL_WORK {
 			return f(0..items);
 		}
-		self.pool.run(|thread, threads| {
-			let range = share(items, thread, threads);
+		// More parts than threads, so that a thread which the system did not run for a while has less to
+		// catch up with.
+		let each = (work / PART_WORK).min(items / grain) / self.threads();
+		let parts = self.threads() * each.clamp(1, MAX_PARTS);
+		self.pool.run(parts, |part| {
+			let range = share(items, part, parts);
 			if !range.is_empty() {
 				f(range);
 			}

@@ -49,7 +49,8 @@ pub(super) struct Job<'a> {
 
 pub(super) fn on_threads(backend: &Backend, parallel: bool, f: impl Fn(usize, usize) + Sync) {
 	if parallel {
-		backend.pool.run(f);
+		let parts = backend.threads();
+		backend.pool.run(parts, |part| f(part, parts));
 	} else {
 		f(0, 1);
 	}
