@@ -63,36 +63,20 @@ impl Leaves {
 		}
 	}
 
-	/// A row of codes.
-	pub(super) fn codes(&self, row: usize, codes: &[u8]) {
-		let (whole, rest) = codes.as_chunks::<4>();
-		let mut bytes: Vec<u8> = whole
-			.iter()
-			.map(|[a, b, c, d]| a | b << 2 | c << 4 | d << 6)
-			.collect();
-		if !rest.is_empty() {
-			bytes.push(rest.iter().rev().fold(0, |byte, code| byte << 2 | code));
-		}
-		self.put(row, leaf(&bytes));
-	}
-
-	/// Rows of binary16, from `first` on.
-	pub(super) fn halves(&self, first: usize, halves: &[u16], cols: usize) {
+	/// Hashes rows of one length, the first of them number `first`; `write` appends a row's bytes.
+	fn hash<T>(&self, first: usize, rows: &[T], mut write: impl FnMut(&T, &mut Vec<u8>)) {
 		let mut params = Params::new();
 		params.hash_length(32);
-		let len = 1 + 2 * cols;
-		let mut bytes = vec![0; ROWS_AT_ONCE * len];
-		let groups = halves.chunks(ROWS_AT_ONCE * cols);
-		for (group, halves) in groups.enumerate() {
-			let rows = halves.chunks_exact(cols).zip(bytes.chunks_exact_mut(len));
-			for (halves, bytes) in rows {
-				// The first byte is the zero that marks a leaf.
-				for (bytes, half) in bytes[1..].as_chunks_mut().0.iter_mut().zip(halves) {
-					*bytes = half.to_le_bytes();
-				}
+		let mut bytes = Vec::new();
+		for (group, rows) in rows.chunks(ROWS_AT_ONCE).enumerate() {
+			bytes.clear();
+			for row in rows {
+				// What marks a leaf.
+				bytes.push(0);
+				write(row, &mut bytes);
 			}
-			let inputs = bytes.chunks_exact(len).take(halves.len() / cols);
-			let mut jobs: Vec<HashManyJob> = inputs
+			let mut jobs: Vec<HashManyJob> = bytes
+				.chunks_exact(bytes.len() / rows.len())
 				.map(|bytes| HashManyJob::new(&params, bytes))
 				.collect();
 			hash_many(&mut jobs);
@@ -102,6 +86,29 @@ impl Leaves {
 				self.put(row, hash);
 			}
 		}
+	}
+
+	/// Rows of codes, from `first` on.
+	pub(super) fn codes(&self, first: usize, rows: &[&[u8]]) {
+		self.hash(first, rows, |codes, bytes| {
+			let (whole, rest) = codes.as_chunks::<4>();
+			bytes.extend(whole.iter().map(|codes| {
+				// The lowest byte gets all four.
+				let codes = u32::from_le_bytes(*codes);
+				(codes | codes >> 6 | codes >> 12 | codes >> 18) as u8
+			}));
+			if !rest.is_empty() {
+				bytes.push(rest.iter().rev().fold(0, |byte, code| byte << 2 | code));
+			}
+		});
+	}
+
+	/// Rows of binary16, from `first` on.
+	pub(super) fn halves(&self, first: usize, halves: &[u16], cols: usize) {
+		let rows: Vec<&[u16]> = halves.chunks_exact(cols).collect();
+		self.hash(first, &rows, |halves, bytes| {
+			bytes.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+		});
 	}
 
 	fn hashes(self) -> Vec<H256> {
@@ -266,7 +273,7 @@ mod tests {
 	fn leaves_should_be_those_of_the_tree() {
 		assert_eq!(leaf(b"row"), merkle::leaf_hash(b"row"));
 		let leaves = Leaves::new(1);
-		leaves.codes(0, &[0, 1, 2, 1, 2, 0]);
+		leaves.codes(0, &[&[0, 1, 2, 1, 2, 0]]);
 		assert_eq!(
 			leaves.hashes(),
 			[merkle::leaf_hash(&[0b01_10_01_00, 0b00_10])]

@@ -175,7 +175,7 @@ impl Loader<'_> {
 		self.checkpoint
 			.read_into(&tensor, 0..tensor.len, &mut bytes)?;
 		let leaves = Leaves::new(rows);
-		let observer = |row: usize, codes: &[u8]| leaves.codes(row, codes);
+		let observer = |first: usize, rows: &[&[u8]]| leaves.codes(first, rows);
 		let options = PackOptions {
 			packing: self.packing,
 			order,

@@ -45,9 +45,9 @@ impl RowOrder {
 	}
 }
 
-/// Sees the codes (weight plus one) of each row of a matrix that is packed, with the row's number in the
-/// matrix; on several threads, in any order.
-pub type Observer<'a> = &'a (dyn Fn(usize, &[u8]) + Sync);
+/// Sees the codes (weight plus one) of all rows of a matrix that is packed, some rows at a time: the number
+/// of the first in the matrix, and the rows; on several threads, in any order.
+pub type Observer<'a> = &'a (dyn Fn(usize, &[&[u8]]) + Sync);
 
 /// How a matrix is packed. A [`Packing`] stands for itself, with rows as stored.
 #[derive(Clone, Copy)]
@@ -205,9 +205,12 @@ impl TernaryMatrix {
 							let col = codes.iter().position(|code| *code > 2).unwrap_or(0);
 							return Some(PackError::Value { row, col });
 						}
-						if let Some(observer) = options.observer {
-							observer(own, codes);
-						}
+					}
+					if let Some(observer) = options.observer {
+						let rows: Vec<&[u8]> = (codes.chunks_exact(padded))
+							.map(|codes| &codes[..cols])
+							.collect();
+						observer(first, &rows);
 					}
 					match packing {
 						Packing::TwoBit => two_bit::put(bytes, codes, cols),
