@@ -2,8 +2,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
+// Commands name this crate as programs do.
+extern crate self as aria_worker;
+
 pub mod api;
 pub mod chain;
+pub mod cli;
 pub mod energy;
 pub mod engine;
 pub mod hub;

@@ -1,17 +1,52 @@
-//! The command line: Substrate's, and the worker's options.
+//! The command line: every word of `aria-worker`, and `node` with all of Substrate's.
 
 use crate::worker::WorkerParams;
-use clap::Parser;
+use aria_worker::cli::Tool;
+use clap::{CommandFactory, Parser};
+use sc_cli::SubstrateCli;
 
-/// An ARIA node: a chain whose mining is inference.
-#[derive(Debug, Parser)]
-#[command(
-	after_help = "Examples:\n  aria --dev --tmp\n  aria --dev --worker --model model.gguf --worker-key //Worker\n  aria --chain local --alice --validator\n  aria key generate\n  aria completions bash > /etc/bash_completion.d/aria"
-)]
+/// `aria`: a node, a worker, and tools.
+#[derive(Parser)]
 pub(crate) struct Cli {
+	#[command(subcommand)]
+	pub(crate) word: Option<Word>,
+
+	// `aria --dev` is `aria node --dev`.
+	#[command(flatten)]
+	pub(crate) node: NodeOptions,
+}
+
+/// The first word.
+#[derive(clap::Subcommand)]
+pub(crate) enum Word {
+	/// Run a node, or one of Substrate's tools for its chain and keys.
+	#[command(
+		after_help = "Examples:\n  aria node --dev --tmp\n  aria node --dev --worker --model model.gguf --worker-key //Worker\n  aria node --chain local --alice --validator\n  aria node key generate\n\nWithout the word node, all of this works as well: aria --dev --tmp."
+	)]
+	Node(Box<NodeArgs>),
+
+	#[command(flatten)]
+	Tool(Tool),
+
+	// `aria build-spec` is `aria node build-spec`.
+	#[command(flatten)]
+	Substrate(Box<Subcommand>),
+}
+
+/// What follows the word `node`.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct NodeArgs {
 	#[command(subcommand)]
 	pub(crate) subcommand: Option<Subcommand>,
 
+	#[command(flatten)]
+	pub(crate) options: NodeOptions,
+}
+
+/// Options of a running node.
+#[derive(clap::Args)]
+pub(crate) struct NodeOptions {
 	#[command(flatten)]
 	pub(crate) run: sc_cli::RunCmd,
 
@@ -19,6 +54,22 @@ pub(crate) struct Cli {
 	pub(crate) worker: WorkerParams,
 }
 
+/// The whole command line. What works without the word `node` is not shown twice.
+pub(crate) fn command() -> clap::Command {
+	let command = Cli::setup_command(Cli::command())
+		.about("A blockchain whose mining is inference: node, worker and tools in one")
+		.long_about(None)
+		.after_help(
+			"Examples:\n  aria node --dev --tmp\n  aria chat --model bitnet-2b4t\n  aria worker --model model.gguf --worker-key file:worker.key\n  aria ledger stats\n  aria doctor\n  aria completions bash > /etc/bash_completion.d/aria\n\naria --dev and its like are short for aria node --dev.\nOptions may also stand in a file, see --config.",
+		)
+		.mut_args(|arg| arg.hide(true));
+	command.mut_subcommands(|word| {
+		let old = <Subcommand as clap::Subcommand>::has_subcommand(word.get_name());
+		word.hide(old)
+	})
+}
+
+/// Substrate's tools.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
 	/// Key management cli utilities
@@ -56,10 +107,4 @@ pub(crate) enum Subcommand {
 
 	/// Db meta columns information.
 	ChainInfo(sc_cli::ChainInfoCmd),
-
-	/// Print a completion script.
-	Completions {
-		/// Which shell.
-		shell: clap_complete::Shell,
-	},
 }

@@ -2,16 +2,18 @@
 
 use crate::{
 	chain_spec,
-	cli::{Cli, Subcommand},
+	cli::{self, Cli, Subcommand, Word},
 	service,
 	worker::Worker,
 };
 use aria_runtime::opaque::Block;
-use clap::CommandFactory;
+use aria_worker::cli::Program;
+use clap::FromArgMatches;
 use sc_cli::SubstrateCli;
 use sc_network::config::NetworkBackendType;
 use sc_service::PartialComponents;
 use sp_runtime::traits::Block as BlockT;
+use std::process::ExitCode;
 
 type Hash = <Block as BlockT>::Hash;
 
@@ -50,11 +52,29 @@ impl SubstrateCli for Cli {
 }
 
 /// Parses the command line and does what it says.
-pub(crate) fn run() -> sc_cli::Result<()> {
-	let cli = Cli::from_args();
+pub(crate) fn run() -> sc_cli::Result<ExitCode> {
+	let program = Program {
+		name: "aria",
+		command: cli::command,
+	};
+	let matches = program.matches();
+	let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+	let subcommand = match cli.word.take() {
+		Some(Word::Tool(tool)) => return Ok(tool.run(&program)),
+		Some(Word::Node(node)) => {
+			cli.node = node.options;
+			node.subcommand
+		}
+		Some(Word::Substrate(subcommand)) => Some(*subcommand),
+		None => None,
+	};
+	run_node(&cli, subcommand.as_ref()).map(|()| ExitCode::SUCCESS)
+}
 
-	match &cli.subcommand {
-		Some(Subcommand::Key(cmd)) => cmd.run(&cli),
+/// Runs a node, or one of Substrate's tools.
+fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
+	match subcommand {
+		Some(Subcommand::Key(cmd)) => cmd.run(cli),
 		Some(Subcommand::BuildSpec(cmd)) => cli
 			.create_runner(cmd)?
 			.sync_run(|config| cmd.run(config.chain_spec, config.network)),
@@ -112,19 +132,15 @@ pub(crate) fn run() -> sc_cli::Result<()> {
 			))
 		}),
 		#[cfg(feature = "runtime-benchmarks")]
-		Some(Subcommand::Benchmark(cmd)) => crate::benchmark::run(&cli, cmd),
+		Some(Subcommand::Benchmark(cmd)) => crate::benchmark::run(cli, cmd),
 		Some(Subcommand::ChainInfo(cmd)) => cli
 			.create_runner(cmd)?
 			.sync_run(|config| cmd.run::<Block>(&config)),
-		Some(Subcommand::Completions { shell }) => {
-			let mut out = std::io::stdout();
-			clap_complete::generate(*shell, &mut Cli::command(), "aria", &mut out);
-			Ok(())
-		}
 		None => {
-			let runner = cli.create_runner(&cli.run)?;
+			let runner = cli.create_runner(&cli.node.run)?;
+			let params = &cli.node.worker;
 			runner.run_node_until_exit(|config| async move {
-				let worker = Worker::from_params(&cli.worker, &config)?;
+				let worker = Worker::from_params(params, &config)?;
 				match config.network.network_backend {
 					NetworkBackendType::Libp2p => {
 						service::new_full::<sc_network::NetworkWorker<Block, Hash>>(config, worker)

@@ -14,6 +14,6 @@ mod rpc;
 mod service;
 mod worker;
 
-fn main() -> sc_cli::Result<()> {
+fn main() -> sc_cli::Result<std::process::ExitCode> {
 	command::run()
 }

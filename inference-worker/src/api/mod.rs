@@ -106,6 +106,15 @@ pub fn router(state: Arc<ApiState>) -> Router {
 		.with_state(shared)
 }
 
+/// The prompt of a conversation, as the API makes it: for commands that run a model themselves.
+pub(crate) fn chat_prompt(
+	messages: &[serde_json::Value],
+	model: &crate::model::Model,
+) -> Result<Vec<u32>, ApiError> {
+	let body = serde_json::json!({ "messages": messages }).to_string();
+	prompt::chat(&params::Fields::parse(body.as_bytes())?, model)
+}
+
 /// Refuses a body that says itself that it is too long, before any of it is read.
 async fn refuse_long_body(request: Request, next: Next) -> Result<Response, ApiError> {
 	let length = request.headers().get(header::CONTENT_LENGTH);

@@ -54,6 +54,16 @@ impl Call {
 		Self::new("Consent", "grant", (terms,))
 	}
 
+	/// Changes the terms of a contract.
+	pub fn amend(terms: Terms) -> Self {
+		Self::new("Consent", "amend", (terms,))
+	}
+
+	/// Revokes a contract.
+	pub fn revoke() -> Self {
+		Self::new("Consent", "revoke", ())
+	}
+
 	/// Registers a model.
 	pub fn register_model(
 		model: ModelId,
@@ -143,6 +153,11 @@ mod tests {
 		assert_eq!(commit[32..37], [5, 0, 0, 0, 1]);
 		let grant = Call::grant(Terms::default()).arguments.0;
 		assert_eq!(grant, Terms::default().encode());
+		assert_eq!(
+			Call::amend(Terms::default()).arguments.0,
+			Terms::default().encode()
+		);
+		assert!(Call::revoke().arguments.0.is_empty());
 		let cost = OperationCount::default();
 		let model = Call::register_model(H256::zero(), b"m", b"MIT", cost, 9);
 		assert_eq!(model.arguments.0.len(), 32 + 2 + 4 + 24 + 8);

@@ -4,8 +4,10 @@
 //! runtime upgrade that keeps those types needs no new worker.
 
 mod call;
+mod node;
 
 pub use call::{Arguments, Call};
+pub use node::{Header, NodeStatus, Peer};
 
 use aria_primitives::{AccountId, H256};
 use codec::{Decode, DecodeAll, Encode};
@@ -81,6 +83,7 @@ pub struct Block {
 pub struct Chain {
 	client: OnlineClient<SubstrateConfig>,
 	rpc: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
+	client_rpc: RpcClient,
 }
 
 impl Chain {
@@ -93,7 +96,8 @@ impl Chain {
 			.map_err(node)?;
 		Ok(Self {
 			client,
-			rpc: LegacyRpcMethods::new(rpc),
+			rpc: LegacyRpcMethods::new(rpc.clone()),
+			client_rpc: rpc,
 		})
 	}
 

@@ -1,8 +1,6 @@
 //! `aria-worker bench`: how fast a model runs on this machine, and how that compares with what its memory allows.
 
-use anyhow::{Context, Result};
-use aria_kernels::{Backend, Isa};
-use aria_worker::{
+use crate::{
 	energy::Meter,
 	engine::{
 		Event, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
@@ -10,6 +8,8 @@ use aria_worker::{
 	},
 	model::Model,
 };
+use anyhow::{Context, Result};
+use aria_kernels::{Backend, Isa};
 use clap::Args;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, sync::mpsc, time::Instant};
@@ -196,11 +196,10 @@ fn recheck(scheduler: &mut Scheduler<'_>, answer: &Generation) -> Option<f64> {
 	}
 }
 
-/// Bytes per second of plain reads with all threads of a backend.
-fn bandwidth(backend: &Backend) -> f64 {
-	let words = vec![1u64; READ_BYTES / 8];
+/// Bytes per second of plain reads with all threads of a backend: the best of some rounds.
+pub(super) fn bandwidth(backend: &Backend, words: &[u64], rounds: u32) -> f64 {
 	let mut best = 0.0f64;
-	for _ in 0..3 {
+	for _ in 0..rounds {
 		let start = Instant::now();
 		let threads = backend.threads();
 		backend.pool().run(threads, |thread| {
@@ -215,7 +214,7 @@ fn bandwidth(backend: &Backend) -> f64 {
 			}
 			std::hint::black_box(sums);
 		});
-		best = best.max(READ_BYTES as f64 / start.elapsed().as_secs_f64());
+		best = best.max(size_of_val(words) as f64 / start.elapsed().as_secs_f64());
 	}
 	best
 }
@@ -355,9 +354,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
 			Some(model) => &*model,
 			empty => {
 				let start = Instant::now();
-				let loaded =
-					Model::open(&aria_worker::hub::resolve(&args.model)?, backend.packing())
-						.with_context(|| format!("can't load {}", args.model.display()))?;
+				let loaded = Model::open(&crate::hub::resolve(&args.model)?, backend.packing())
+					.with_context(|| format!("can't load {}", args.model.display()))?;
 				eprintln!(
 					"{}: {} weights, {} packing, loaded in {:.2} s",
 					loaded.name,
@@ -382,7 +380,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
 				&*empty.insert(loaded)
 			}
 		};
-		let bandwidth = bandwidth(&backend);
+		let bandwidth = bandwidth(&backend, &vec![1u64; READ_BYTES / 8], 3);
 		for prompt in &args.prompt {
 			for tokens in &args.tokens {
 				for batch in &args.batch {

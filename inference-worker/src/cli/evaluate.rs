@@ -1,8 +1,7 @@
 //! `aria-worker evaluate` and `aria-worker embed`: what a model makes of a given text.
 
 use super::Machine;
-use anyhow::{Context, Result};
-use aria_worker::{
+use crate::{
 	engine::{
 		evaluate::{embed, evaluate},
 		receipt::to_hex,
@@ -11,6 +10,7 @@ use aria_worker::{
 	hub::resolve,
 	model::Model,
 };
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use std::{io::Read, path::PathBuf, process::ExitCode};

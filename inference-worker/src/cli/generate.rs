@@ -1,13 +1,7 @@
 //! `aria-worker generate`.
 
 use super::Machine;
-use anyhow::{Context, Result};
-use aria_kernels::Backend;
-use aria_primitives::{
-	H256,
-	receipt::{Constraints, Grammar, Sampling},
-};
-use aria_worker::{
+use crate::{
 	energy::Meter,
 	engine::{
 		GenerateRequest, Generation,
@@ -16,6 +10,12 @@ use aria_worker::{
 	},
 	hub::resolve,
 	model::Model,
+};
+use anyhow::{Context, Result};
+use aria_kernels::Backend;
+use aria_primitives::{
+	H256,
+	receipt::{Constraints, Grammar, Sampling},
 };
 use clap::Args;
 use serde_json::json;
@@ -184,7 +184,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 	};
 	let meter = Meter::discover(args.watts);
 	let mut out = std::io::stdout();
-	let mut print = |token: aria_worker::engine::TokenEvent| {
+	let mut print = |token: crate::engine::TokenEvent| {
 		if !args.json {
 			// A closed pipe ends the program at the final write below.
 			drop(
@@ -200,7 +200,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 	let mut answer = generate(&model, &backend, &meter, request, &mut print, &|| false)?;
 	#[cfg(feature = "fault-injection")]
 	if args.alter_token {
-		aria_worker::engine::alter_token(&mut answer, &model);
+		crate::engine::alter_token(&mut answer, &model);
 	}
 	if let Some(path) = &args.receipt {
 		let pair = sr25519::Pair::from_string(&args.suri, None)

@@ -1,12 +1,12 @@
 //! `aria-worker inspect`.
 
 use super::I2sBlock;
-use anyhow::Result;
-use aria_kernels::Packing;
-use aria_worker::{
+use crate::{
 	engine::receipt::to_hex,
 	model::{Head, LoadOptions, Model},
 };
+use anyhow::Result;
+use aria_kernels::Packing;
 use clap::Args;
 use serde_json::json;
 use std::{path::PathBuf, process::ExitCode};
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 		packing: Packing::Dense,
 		i2_block: args.i2s_block.into(),
 	};
-	let model = Model::open(&aria_worker::hub::resolve(&args.file)?, options)?;
+	let model = Model::open(&crate::hub::resolve(&args.file)?, options)?;
 	if !args.json {
 		words(&model);
 		return Ok(ExitCode::SUCCESS);

@@ -1,7 +1,7 @@
 //! `aria-worker model`: pull, list, rm, verify.
 
+use crate::hub::{Event, KNOWN, PullOptions, Source, Store, pull};
 use anyhow::Result;
-use aria_worker::hub::{Event, KNOWN, PullOptions, Source, Store, pull};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;

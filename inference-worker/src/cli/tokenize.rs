@@ -1,7 +1,7 @@
 //! `aria-worker tokenize` and `aria-worker detokenize`.
 
+use crate::tokenizer::Tokenizer;
 use anyhow::{Context, Result, bail, ensure};
-use aria_worker::tokenizer::Tokenizer;
 use clap::Args;
 use std::{
 	io::{Read, Write},

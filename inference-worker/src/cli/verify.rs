@@ -1,28 +1,47 @@
 //! `aria-worker verify`.
 
 use super::Machine;
-use anyhow::{Context, Result};
-use aria_worker::{
+use crate::{
 	engine::{receipt::ReceiptFile, recheck::verify_receipt},
+	hub::resolve,
 	model::Model,
 };
-use std::{path::Path, process::ExitCode};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+use std::{path::PathBuf, process::ExitCode};
+
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+	/// Receipt file (JSON).
+	receipt: PathBuf,
+	/// GGUF file, Hugging Face folder, or the name of an installed model.
+	#[arg(long)]
+	model: PathBuf,
+	/// One JSON object.
+	#[arg(long)]
+	json: bool,
+	#[command(flatten)]
+	machine: Machine,
+}
 
 /// Checks a receipt by executing its answer again.
-pub(crate) fn run(receipt: &Path, model: &Path, machine: &Machine) -> Result<ExitCode> {
+pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
+	let (receipt, machine) = (&args.receipt, &args.machine);
 	let text = std::fs::read_to_string(receipt)
 		.with_context(|| format!("can't read {}", receipt.display()))?;
 	let file = ReceiptFile::from_json(&text)?;
 	let backend = machine.backend()?;
-	let model = Model::open(model, machine.load_options(&backend))?;
-	match verify_receipt(&model, &backend, &file, &|| false) {
-		Ok(()) => {
-			println!("ok: {} tokens re-executed, same bits", file.output.len());
-			Ok(ExitCode::SUCCESS)
-		}
-		Err(failure) => {
-			println!("wrong: {failure}");
-			Ok(ExitCode::from(1))
-		}
+	let model = Model::open(&resolve(&args.model)?, machine.load_options(&backend))?;
+	let failure = verify_receipt(&model, &backend, &file, &|| false).err();
+	let failure = failure.map(|failure| failure.to_string());
+	match &failure {
+		_ if args.json => println!(
+			"{}",
+			json!({ "ok": failure.is_none(), "tokens": file.output.len(), "failure": failure })
+		),
+		None => println!("ok: {} tokens re-executed, same bits", file.output.len()),
+		Some(failure) => println!("wrong: {failure}"),
 	}
+	Ok(ExitCode::from(u8::from(failure.is_some())))
 }

@@ -35,7 +35,12 @@ pub struct ServiceArgs {
 	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
 	pub api_key: Option<String>,
 	/// WebSocket of a node.
-	#[arg(long, default_value = "ws://127.0.0.1:9944")]
+	#[arg(
+		long,
+		visible_alias = "node-url",
+		env = "ARIA_NODE_URL",
+		default_value = "ws://127.0.0.1:9944"
+	)]
 	pub node: String,
 	/// Answer requests without a chain: receipts are signed and kept, but not committed.
 	#[arg(long)]
@@ -127,7 +132,7 @@ impl ServiceArgs {
 	}
 
 	/// The worker's key; a random one for an offline worker that has none.
-	pub(super) fn pair(&self) -> Result<sr25519::Pair> {
+	pub(crate) fn pair(&self) -> Result<sr25519::Pair> {
 		let Some(key) = &self.worker_key else {
 			if !self.offline {
 				bail!("--worker-key (or ARIA_WORKER_KEY) is needed, unless with --offline");

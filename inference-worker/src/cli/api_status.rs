@@ -1,0 +1,57 @@
+//! `aria-worker api status`.
+
+use super::{onchain::print, remote::Remote};
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+	/// The worker.
+	#[arg(
+		long,
+		value_name = "URL",
+		env = "ARIA_URL",
+		default_value = "http://127.0.0.1:3000"
+	)]
+	url: String,
+	/// Its key, if it asks for one.
+	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
+	api_key: Option<String>,
+	/// One JSON object.
+	#[arg(long)]
+	json: bool,
+}
+
+/// Shows whether a worker is ready.
+pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
+	let server = Remote::new(&args.url, args.api_key.clone())?;
+	let health = server.get("/health")?;
+	let models = server.get("/models")?;
+	let models = models.get("data").and_then(Value::as_array);
+	let models: Vec<Value> = models
+		.into_iter()
+		.flatten()
+		.map(|model| {
+			json!({
+				"id": model.get("id"),
+				"context_length": model.pointer("/meta/context_length"),
+				"model_root": model.pointer("/meta/model_root"),
+			})
+		})
+		.collect();
+	let ready = health.get("status").and_then(Value::as_str) == Some("ok");
+	let status = json!({ "url": args.url, "ready": ready, "models": models });
+	if args.json {
+		print(&status, true)?;
+	} else {
+		println!(
+			"{} is {}",
+			args.url,
+			if ready { "ready" } else { "not ready" }
+		);
+		print(&Value::Array(models), false)?;
+	}
+	Ok(ExitCode::from(u8::from(!ready)))
+}

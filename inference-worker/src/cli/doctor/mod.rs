@@ -1,0 +1,188 @@
+//! `aria-worker doctor`: whether this machine is fit for a worker or a node, and what to do where it is not.
+
+mod machine;
+mod places;
+
+use super::paths;
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+#[derive(Args)]
+pub(crate) struct DoctorArgs {
+	/// WebSocket of the node to look at; a node that can't be reached is a fault only if it is named.
+	#[arg(
+		long,
+		visible_alias = "node",
+		value_name = "URL",
+		env = "ARIA_NODE_URL"
+	)]
+	node_url: Option<String>,
+	/// Port of the worker's API.
+	#[arg(long, default_value_t = 3000)]
+	api_port: u16,
+	/// Port of the node's JSON-RPC.
+	#[arg(long, default_value_t = 9944)]
+	rpc_port: u16,
+	/// Port at which the node meets its peers.
+	#[arg(long, default_value_t = 30333)]
+	port: u16,
+	/// Folder of the worker's journal and keys [default: ~/.local/share/aria/worker].
+	#[arg(long)]
+	state_dir: Option<PathBuf>,
+	/// Leave out what takes time: memory and disk are not measured.
+	#[arg(long)]
+	quick: bool,
+	/// One JSON object.
+	#[arg(long)]
+	json: bool,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+	Ok,
+	Warn,
+	Fail,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+struct Check {
+	name: &'static str,
+	status: Status,
+	/// What was found.
+	found: String,
+	/// What to do.
+	advice: Option<String>,
+	/// What was measured, for scripts.
+	values: Value,
+}
+
+impl Check {
+	fn new(name: &'static str, status: Status, found: impl Into<String>) -> Self {
+		Self {
+			name,
+			status,
+			found: found.into(),
+			advice: None,
+			values: json!({}),
+		}
+	}
+
+	fn ok(name: &'static str, found: impl Into<String>) -> Self {
+		Self::new(name, Status::Ok, found)
+	}
+
+	fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+		Self::new(name, Status::Warn, found).advise(advice)
+	}
+
+	fn fail(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+		Self::new(name, Status::Fail, found).advise(advice)
+	}
+
+	fn advise(mut self, advice: impl Into<String>) -> Self {
+		self.advice = Some(advice.into());
+		self
+	}
+
+	fn with(mut self, values: Value) -> Self {
+		self.values = values;
+		self
+	}
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+	format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+fn checks(args: &DoctorArgs, each: &mut dyn FnMut(Check) -> Result<()>) -> Result<()> {
+	let folder = args
+		.state_dir
+		.clone()
+		.or_else(|| paths::data_folder().map(|folder| folder.join("worker")));
+	each(machine::cpu())?;
+	if !args.quick {
+		each(machine::memory_speed())?;
+	}
+	each(machine::memory())?;
+	each(machine::huge_pages())?;
+	each(machine::energy())?;
+	each(machine::clock())?;
+	each(machine::open_files())?;
+	match &folder {
+		Some(folder) => {
+			each(places::state_folder(folder))?;
+			each(places::disk(folder, !args.quick))?;
+		}
+		None => each(Check::fail(
+			"state folder",
+			"neither HOME nor XDG_DATA_HOME is set",
+			"give a --state-dir",
+		))?,
+	}
+	each(places::api_port(args.api_port))?;
+	each(places::rpc_port(args.rpc_port))?;
+	each(places::peer_port(args.port, args.rpc_port))?;
+	let default = format!("ws://127.0.0.1:{}", args.rpc_port);
+	let (url, named) = match &args.node_url {
+		Some(url) => (url.as_str(), true),
+		None => (default.as_str(), false),
+	};
+	for check in places::node(url, named) {
+		each(check)?;
+	}
+	Ok(())
+}
+
+/// Looks at everything.
+pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode> {
+	let mut all = Vec::new();
+	checks(args, &mut |check| {
+		if !args.json {
+			print(&check)?;
+		}
+		all.push(check);
+		Ok(())
+	})?;
+	let count = |status| all.iter().filter(|check| check.status == status).count();
+	let (warnings, faults) = (count(Status::Warn), count(Status::Fail));
+	let mut out = anstream::stdout();
+	if args.json {
+		let version = env!("CARGO_PKG_VERSION");
+		let report = json!({ "ok": faults == 0, "version": version, "warnings": warnings, "faults": faults, "checks": all });
+		writeln!(out, "{report}")?;
+	} else {
+		writeln!(
+			out,
+			"{} checks, {warnings} warnings, {faults} faults",
+			all.len()
+		)?;
+	}
+	Ok(ExitCode::from(u8::from(faults > 0)))
+}
+
+fn print(check: &Check) -> Result<()> {
+	use anstyle::AnsiColor::{Green, Red, Yellow};
+	let (word, colour) = match check.status {
+		Status::Ok => ("ok", Green),
+		Status::Warn => ("warn", Yellow),
+		Status::Fail => ("fail", Red),
+	};
+	let style = colour.on_default().bold();
+	let mut out = anstream::stdout();
+	writeln!(
+		out,
+		"{style}{word:<5}{style:#} {:<14} {}",
+		check.name, check.found
+	)?;
+	if let Some(advice) = &check.advice {
+		writeln!(out, "{:21}-> {advice}", "")?;
+	}
+	Ok(())
+}

@@ -1,0 +1,109 @@
+//! The command line, as users and scripts meet it: the built program, its output and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+mod doctor;
+mod settings;
+mod talk;
+
+use serde_json::Value;
+use std::{
+	io::Write,
+	net::{TcpListener, TcpStream},
+	path::{Path, PathBuf},
+	process::{Child, Command, Output, Stdio},
+	time::{Duration, Instant},
+};
+
+pub(crate) fn model() -> PathBuf {
+	Path::new(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf")
+}
+
+/// The program, in an empty environment and home.
+pub(crate) fn program(home: &Path) -> Command {
+	let mut command = Command::new(env!("CARGO_BIN_EXE_aria-worker"));
+	command
+		.env_clear()
+		.env("HOME", home)
+		.current_dir(home)
+		.stdin(Stdio::null());
+	command
+}
+
+pub(crate) fn run(home: &Path, arguments: &[&str]) -> Output {
+	program(home).args(arguments).output().unwrap()
+}
+
+pub(crate) fn feed(mut command: Command, input: &str) -> Output {
+	let mut child = command
+		.stdin(Stdio::piped())
+		.stdout(Stdio::piped())
+		.stderr(Stdio::piped())
+		.spawn()
+		.unwrap();
+	child
+		.stdin
+		.take()
+		.unwrap()
+		.write_all(input.as_bytes())
+		.unwrap();
+	child.wait_with_output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> &str {
+	std::str::from_utf8(bytes).unwrap()
+}
+
+pub(crate) fn json(output: &Output) -> Value {
+	assert!(output.status.success(), "{}", text(&output.stderr));
+	serde_json::from_slice(&output.stdout).unwrap()
+}
+
+pub(crate) fn free_port() -> u16 {
+	let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+	probe.local_addr().unwrap().port()
+}
+
+/// A running worker without a chain.
+pub(crate) struct Worker {
+	child: Child,
+	pub(crate) url: String,
+}
+
+impl Worker {
+	pub(crate) fn start(home: &Path, extra: &[&str]) -> Self {
+		let port = free_port();
+		let child = program(home)
+			.args(["serve", "--offline", "--threads", "1", "--model"])
+			.arg(model())
+			.args(["--api-port", &port.to_string()])
+			.args(extra)
+			.stdout(Stdio::null())
+			.stderr(Stdio::null())
+			.spawn()
+			.unwrap();
+		let mut worker = Self {
+			child,
+			url: format!("http://127.0.0.1:{port}"),
+		};
+		let end = Instant::now() + Duration::from_secs(60);
+		while TcpStream::connect(("127.0.0.1", port)).is_err() {
+			assert_eq!(
+				worker.child.try_wait().unwrap(),
+				None,
+				"the worker has ended"
+			);
+			assert!(Instant::now() < end, "the worker does not answer");
+			std::thread::sleep(Duration::from_millis(50));
+		}
+		worker
+	}
+}
+
+impl Drop for Worker {
+	fn drop(&mut self) {
+		// It may have ended by itself.
+		drop(self.child.kill());
+		drop(self.child.wait());
+	}
+}
