@@ -247,7 +247,7 @@ def test_aria_should_carry_every_word_and_keep_the_old_spelling(tmp_path):
     assert "aria-worker" not in run(["chat", "--help"], "aria").stdout
     of_node, of_all = (run([*words, "--version"], "aria").stdout.split() for words in (["node"], []))
     assert of_node == ["aria-node", of_all[1]]
-    old, new = (run([*before, "build-spec", "--dev"], "aria").stdout for before in ([], ["node"]))
+    old, new = (run([*before, "build-spec", "--dev", "--disable-default-bootnode"], "aria").stdout for before in ([], ["node"]))
     assert json.loads(old) == json.loads(new)
     answer = run(["infer", "--raw", "Once upon a time", "--model", MODEL, "--max-tokens", 5, "--json"], "aria")
     assert json.loads(answer.stdout)["usage"]["completion_tokens"] == 5
