@@ -142,6 +142,27 @@ impl fmt::Debug for Memory {
 	}
 }
 
+/// How far ahead of its use a kernel asks for what it reads from memory, bytes.
+///
+/// Kernels read packed weights in order, but slowly enough, and with enough loads between, that CPUs
+/// do not see a stream to fetch: asking makes one thread 1.3 (AVX-512) to 1.5 times (AVX2) as fast
+/// from DRAM. 2 to 8 KiB are about the same.
+const AHEAD: usize = 4096;
+
+/// Asks for what lies [`AHEAD`] of a part of a matrix, if anything does.
+#[inline(always)]
+pub(crate) fn prefetch_ahead<const N: usize>(part: &[u8; N]) {
+	#[cfg(target_arch = "x86_64")]
+	for line in (0..N).step_by(64) {
+		use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+		let address = part.as_ptr().wrapping_add(AHEAD + line);
+		// SAFETY: a hint, which every x86-64 has, and which may name any address.
+		unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+	}
+	#[cfg(not(target_arch = "x86_64"))]
+	let _ = part;
+}
+
 /// Asks for bytes that are read soon, where the order of reads says nothing about them.
 pub(crate) fn prefetch(bytes: &[u8]) {
 	#[cfg(target_arch = "x86_64")]

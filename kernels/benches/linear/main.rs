@@ -13,7 +13,7 @@ mod peers;
 
 use aria_kernels::{Backend, Isa, Packing, Pool, QuantizedActivations, TernaryMatrix, pool::share};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
-use std::{hint::black_box, time::Duration};
+use std::{cell::LazyCell, hint::black_box, time::Duration};
 
 /// Rows and columns of published layers; the first one fits the second-level cache.
 const SHAPES: [(usize, usize); 6] = [
@@ -37,21 +37,49 @@ fn main() {
 		.configure_from_args();
 	let peers = peers::Peers::from_env();
 	for (rows, cols) in SHAPES {
-		let weights: Vec<i8> = limits::random(rows * cols)
-			.map(|r| (r % 3) as i8 - 1)
-			.collect();
+		let weights = Weights::new(rows, cols);
 		for threads in THREADS {
 			let pool = Pool::new(threads);
 			let name = |kind| format!("{kind}/{rows}x{cols}/{threads}");
 			let mut group = criterion.benchmark_group(name("decode"));
-			decode(&mut group, &weights, cols, &pool, peers.as_ref());
+			decode(&mut group, &weights, &pool, peers.as_ref());
 			group.finish();
 			let mut group = criterion.benchmark_group(name("prefill"));
-			prefill(&mut group, &weights, cols, &pool, peers.as_ref());
+			prefill(&mut group, &weights, &pool, peers.as_ref());
 			group.finish();
 		}
 	}
 	criterion.final_summary();
+}
+
+/// Weights, made when a benchmark that the filter lets through asks for them.
+struct Weights {
+	rows: usize,
+	cols: usize,
+	ternary: LazyCell<Vec<i8>, Box<dyn FnOnce() -> Vec<i8>>>,
+}
+
+impl Weights {
+	fn new(rows: usize, cols: usize) -> Self {
+		let random = move || {
+			let codes = limits::random(rows * cols);
+			codes.map(|r| (r % 3) as i8 - 1).collect()
+		};
+		Self {
+			rows,
+			cols,
+			ternary: LazyCell::new(Box::new(random)),
+		}
+	}
+
+	fn count(&self) -> usize {
+		self.rows * self.cols
+	}
+
+	fn pack(&self, packing: Packing) -> TernaryMatrix {
+		TernaryMatrix::from_ternary(&self.ternary, self.rows, self.cols, 0.01, packing)
+			.expect("valid")
+	}
 }
 
 /// Backends for every instruction set of this CPU; the specification would take minutes.
@@ -64,35 +92,38 @@ fn backends(threads: usize) -> impl Iterator<Item = Backend> {
 
 fn decode(
 	group: &mut BenchmarkGroup<'_, WallTime>,
-	weights: &[i8],
-	cols: usize,
+	weights: &Weights,
 	pool: &Pool,
 	peers: Option<&peers::Peers>,
 ) {
-	let rows = weights.len() / cols;
-	let copies = if weights.len() < 1 << 21 {
+	let (rows, cols) = (weights.rows, weights.cols);
+	let copies = if weights.count() < 1 << 21 {
 		1
 	} else {
-		DRAM_WEIGHTS / weights.len()
+		DRAM_WEIGHTS / weights.count()
 	};
-	group.throughput(Throughput::Elements((weights.len() * copies) as u64));
+	group.throughput(Throughput::Elements((weights.count() * copies) as u64));
 
-	let bytes = limits::Pages::new(weights.len() / 4 * copies);
-	group.bench_function("read", |b| b.iter(|| limits::read(pool, &bytes)));
-	drop(bytes);
+	group.bench_function("read", |b| {
+		let bytes = limits::Pages::new(weights.count() / 4 * copies);
+		b.iter(|| limits::read(pool, &bytes));
+	});
 
 	let x = limits::normal(cols);
 	let mut a = QuantizedActivations::new();
 	let mut out = vec![0.0; rows];
 	for packing in [Packing::TwoBit, Packing::Dense] {
-		let matrices: Vec<_> = (0..copies)
-			.map(|_| matrix(weights, cols, packing))
-			.collect();
+		let matrices = LazyCell::new(|| {
+			(0..copies)
+				.map(|_| weights.pack(packing))
+				.collect::<Vec<_>>()
+		});
 		for backend in backends(pool.threads()) {
 			backend.quantize(&x, cols, &mut a).expect("finite");
 			group.bench_function(format!("{packing}-{}", backend.isa()), |b| {
+				let matrices = &*matrices;
 				b.iter(|| {
-					for w in &matrices {
+					for w in matrices {
 						backend.linear(w, &a, &mut out);
 					}
 					black_box(&mut out);
@@ -100,27 +131,23 @@ fn decode(
 			});
 		}
 	}
-	for peer in peers
-		.into_iter()
-		.flat_map(|peers| peers.iter(weights, cols, copies))
-	{
-		let x = peer.quantize(&x, 1);
-		let mut out = vec![0.0; rows];
+	for peer in peers.into_iter().flat_map(|peers| peers.iter(cols)) {
 		group.bench_function(peer.name(), |b| {
-			b.iter(|| peer.multiply(pool, &x, &mut out))
+			let packed = peer.pack(&weights.ternary, cols, copies);
+			let x = peer.quantize(&x, 1, cols);
+			b.iter(|| packed.multiply(pool, &x, &mut out));
 		});
 	}
 }
 
 fn prefill(
 	group: &mut BenchmarkGroup<'_, WallTime>,
-	weights: &[i8],
-	cols: usize,
+	weights: &Weights,
 	pool: &Pool,
 	peers: Option<&peers::Peers>,
 ) {
-	let rows = weights.len() / cols;
-	let products = weights.len() * PREFILL_TOKENS;
+	let (rows, cols) = (weights.rows, weights.cols);
+	let products = weights.count() * PREFILL_TOKENS;
 	group.throughput(Throughput::Elements(products as u64));
 	for (name, peak) in limits::peaks() {
 		group.bench_function(format!("peak-{name}"), |b| {
@@ -136,25 +163,20 @@ fn prefill(
 	let mut a = QuantizedActivations::new();
 	let mut out = vec![0.0; PREFILL_TOKENS * rows];
 	for packing in [Packing::TwoBit, Packing::Dense] {
-		let w = matrix(weights, cols, packing);
+		let w = LazyCell::new(|| weights.pack(packing));
 		for backend in backends(pool.threads()) {
 			backend.quantize(&x, cols, &mut a).expect("finite");
 			group.bench_function(format!("{packing}-{}", backend.isa()), |b| {
-				b.iter(|| backend.linear(&w, &a, black_box(&mut out)));
+				let w = &*w;
+				b.iter(|| backend.linear(w, &a, black_box(&mut out)));
 			});
 		}
 	}
-	for peer in peers
-		.into_iter()
-		.flat_map(|peers| peers.iter(weights, cols, 1))
-	{
-		let x = peer.quantize(&x, PREFILL_TOKENS);
+	for peer in peers.into_iter().flat_map(|peers| peers.iter(cols)) {
 		group.bench_function(peer.name(), |b| {
-			b.iter(|| peer.multiply(pool, &x, &mut out))
+			let packed = peer.pack(&weights.ternary, cols, 1);
+			let x = peer.quantize(&x, PREFILL_TOKENS, cols);
+			b.iter(|| packed.multiply(pool, &x, &mut out));
 		});
 	}
-}
-
-fn matrix(weights: &[i8], cols: usize, packing: Packing) -> TernaryMatrix {
-	TernaryMatrix::from_ternary(weights, weights.len() / cols, cols, 0.01, packing).expect("valid")
 }

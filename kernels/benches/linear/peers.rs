@@ -46,43 +46,30 @@ impl Peers {
 		*symbol.unwrap_or_else(|error| panic!("ARIA_PEERS: {error}"))
 	}
 
-	/// Every peer that can take the shape, each with `copies` of the weights.
-	pub(crate) fn iter<'a>(
-		&'a self,
-		weights: &'a [i8],
-		cols: usize,
-		copies: usize,
-	) -> impl Iterator<Item = Peer<'a>> {
+	/// Every peer that can take rows of so many columns.
+	pub(crate) fn iter(&self, cols: usize) -> impl Iterator<Item = Peer<'_>> {
 		let count: extern "C" fn() -> c_int = self.function("aria_peer_count");
-		let pack: extern "C" fn(c_int, *const i8, c_int, c_int, f32) -> Handle =
-			self.function("aria_peer_pack");
-		let rows = weights.len() / cols;
-		(0..count()).filter_map(move |peer| {
-			let pack = || pack(peer, weights.as_ptr(), rows as c_int, cols as c_int, 0.01);
-			let first = pack();
-			if first.is_null() {
-				return None;
-			}
-			let matrices = std::iter::once(first)
-				.chain((1..copies).map(|_| pack()))
-				.collect();
-			Some(Peer {
-				peers: self,
-				peer,
-				rows,
-				cols,
-				matrices,
+		(0..count())
+			.map(|peer| Peer { peers: self, peer })
+			.filter(move |peer| {
+				!peer
+					.pack(&vec![0; ROWS * cols], cols, 1)
+					.matrices
+					.is_empty()
 			})
-		})
 	}
 }
 
-/// One peer's packed weights.
+/// One peer.
 pub(crate) struct Peer<'a> {
 	peers: &'a Peers,
 	peer: c_int,
+}
+
+/// One peer's packed weights.
+pub(crate) struct Packed<'a> {
+	peers: &'a Peers,
 	rows: usize,
-	cols: usize,
 	matrices: Vec<Handle>,
 }
 
@@ -92,7 +79,7 @@ pub(crate) struct Activations<'a> {
 	handle: Handle,
 }
 
-impl Peer<'_> {
+impl<'a> Peer<'a> {
 	pub(crate) fn name(&self) -> String {
 		let name: extern "C" fn(c_int) -> *const c_char = self.peers.function("aria_peer_name");
 		// SAFETY: the interface returns a string that ends in zero and is never freed.
@@ -100,17 +87,33 @@ impl Peer<'_> {
 		format!("peer-{}", name.to_string_lossy().replace([' ', '/'], "-"))
 	}
 
-	pub(crate) fn quantize(&self, x: &[f32], tokens: usize) -> Activations<'_> {
+	/// Copies of the weights; none if the peer can't take the shape.
+	pub(crate) fn pack(&self, weights: &[i8], cols: usize, copies: usize) -> Packed<'a> {
+		let pack: extern "C" fn(c_int, *const i8, c_int, c_int, f32) -> Handle =
+			self.peers.function("aria_peer_pack");
+		let rows = weights.len() / cols;
+		let (peer, weights) = (self.peer, weights.as_ptr());
+		let packed = (0..copies).map(|_| pack(peer, weights, rows as c_int, cols as c_int, 0.01));
+		Packed {
+			peers: self.peers,
+			rows,
+			matrices: packed.take_while(|matrix| !matrix.is_null()).collect(),
+		}
+	}
+
+	pub(crate) fn quantize(&self, x: &[f32], tokens: usize, cols: usize) -> Activations<'a> {
 		let quantize: extern "C" fn(c_int, *const f32, c_int, c_int) -> Handle =
 			self.peers.function("aria_peer_quantize");
-		assert_eq!(x.len(), tokens * self.cols);
-		let handle = quantize(self.peer, x.as_ptr(), tokens as c_int, self.cols as c_int);
+		assert_eq!(x.len(), tokens * cols);
+		let handle = quantize(self.peer, x.as_ptr(), tokens as c_int, cols as c_int);
 		Activations {
 			peers: self.peers,
 			handle,
 		}
 	}
+}
 
+impl Packed<'_> {
 	/// All copies of the weights times the activations; `out` has room for one product.
 	pub(crate) fn multiply(&self, pool: &Pool, a: &Activations<'_>, out: &mut [f32]) {
 		let multiply: extern "C" fn(usize, usize, usize, c_int, c_int) =
@@ -129,7 +132,7 @@ impl Peer<'_> {
 	}
 }
 
-impl Drop for Peer<'_> {
+impl Drop for Packed<'_> {
 	fn drop(&mut self) {
 		let free: extern "C" fn(Handle) = self.peers.function("aria_peer_free_matrix");
 		self.matrices.drain(..).for_each(|matrix| free(matrix));

@@ -1,6 +1,7 @@
 //! The head in eight bits.
 
 use crate::head::{BLOCK_COLS, BLOCK_ROWS, Block, PART_COLS, Part};
+use crate::memory::prefetch_ahead;
 use core::arch::x86_64::*;
 
 /// Blocks, or parts, whose products are added in 16 bits before they are widened.
@@ -22,6 +23,7 @@ pub(crate) fn head_high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
 	for (blocks, q) in blocks.chunks(FOLD).zip(q.chunks(FOLD * BLOCK_COLS)) {
 		let mut sums = [_mm256_setzero_si256(); 2];
 		for (block, q) in blocks.iter().zip(q.as_chunks::<BLOCK_COLS>().0) {
+			prefetch_ahead(block);
 			let four = |i: usize| {
 				i32::from_le_bytes([q[i], q[i + 1], q[i + 2], q[i + 3]].map(|q| q as u8))
 			};

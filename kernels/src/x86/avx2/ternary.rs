@@ -1,5 +1,6 @@
 //! Linear layers.
 
+use crate::memory::prefetch_ahead;
 use crate::ternary::{
 	MAX_COLS, PANEL_ROWS,
 	codes::{BLOCK_STEPS, Step},
@@ -37,6 +38,7 @@ pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_
 	{
 		let (mut even16, mut odd16) = ([zero; 2], [zero; 2]);
 		for (block, q) in blocks.iter().zip(q.as_chunks::<BLOCK_COLS>().0) {
+			prefetch_ahead(block);
 			let q = broadcasts(q);
 			for half in 0..2 {
 				// SAFETY: `half` is 0 or 1, and a block has 64 bytes.
@@ -122,10 +124,6 @@ pub(crate) fn build_tables(q: &[i8], tables: &mut [Table]) {
 	}
 }
 
-/// How far ahead of its use a group is asked for, in bytes, to the second-level cache: measured, from
-/// 1 to 8 KiB; the tables' loads between the groups' keep the CPU from seeing a stream.
-const PREFETCH: usize = 8192;
-
 /// See [`crate::portable::dense_dots`].
 ///
 /// Per group and 32 rows, for eight triples: 5 loads, 8 ands and 4 shifts for the magnitudes, 16
@@ -147,10 +145,7 @@ pub(crate) fn dense_dots(
 		// Two halves of 32 rows; of each, rows 0..8 and 16..24, and the others.
 		let mut sums = [[zero; 2]; 2];
 		for (group, tables) in groups.iter().zip(tables) {
-			for line in 0..size_of::<Group>() / 64 {
-				let ahead = group.as_ptr().wrapping_add(PREFETCH + 64 * line);
-				_mm_prefetch::<_MM_HINT_T1>(ahead.cast());
-			}
+			prefetch_ahead(group);
 			let load = |at: usize| {
 				debug_assert!(at + 32 <= size_of::<Group>());
 				// SAFETY: `at` is at most 288, and a group has 320 bytes.

@@ -1,5 +1,6 @@
 //! Linear layers.
 
+use crate::memory::prefetch_ahead;
 use crate::ternary::{
 	MAX_COLS, PANEL_ROWS,
 	codes::Step,
@@ -32,6 +33,7 @@ pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_
 	];
 	let mut sums = [_mm512_setzero_si512(); PLANES];
 	for (block, q) in blocks.iter().zip(q.as_chunks::<BLOCK_COLS>().0) {
+		prefetch_ahead(block);
 		// SAFETY: a block has 64 bytes.
 		let packed = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
 		for (p, four) in q.as_chunks::<4>().0.iter().enumerate() {
@@ -56,9 +58,6 @@ fn broadcast(four: &[i8; 4]) -> __m512i {
 	_mm512_set1_epi32(i32::from_le_bytes(four.map(|q| q as u8)))
 }
 
-/// How far ahead of its use a group is asked for, in bytes; see the AVX2 kernel.
-const PREFETCH: usize = 8192;
-
 /// See [`crate::portable::dense_dots`] and the AVX2 kernel: this one takes all 64 rows at once.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
 pub(crate) fn dense_dots(
@@ -76,12 +75,11 @@ pub(crate) fn dense_dots(
 		// Of each sixteen rows, the first eight and the others.
 		let mut sums = [zero; 2];
 		for (group, tables) in groups.iter().zip(tables) {
+			prefetch_ahead(group);
 			let load = |part: usize| {
 				debug_assert!(64 * part + 64 <= size_of::<Group>());
-				let start = group.as_ptr().wrapping_add(64 * part);
-				_mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(PREFETCH).cast());
 				// SAFETY: `part` is at most 4, and a group has 320 bytes.
-				unsafe { _mm512_loadu_si512(start.cast()) }
+				unsafe { _mm512_loadu_si512(group.as_ptr().add(64 * part).cast()) }
 			};
 			let mut signs = load(0);
 			let (mut low, mut high) = (zero, zero);

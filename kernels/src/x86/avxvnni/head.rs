@@ -1,6 +1,7 @@
 //! The head in eight bits.
 
 use crate::head::{BLOCK_COLS, BLOCK_ROWS, Block, MAX_COLS, PART_COLS, Part};
+use crate::memory::prefetch_ahead;
 use core::arch::x86_64::*;
 
 // High halves of bytes are not shifted down: they carry a factor of 16. One 32-bit lane gets half of
@@ -17,6 +18,7 @@ pub(crate) fn head_high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
 	// Rows 0..8 and 8..16, of the low and of the high halves of bytes.
 	let mut sums = [[_mm256_setzero_si256(); 2]; 2];
 	for (block, q) in blocks.iter().zip(q.as_chunks::<BLOCK_COLS>().0) {
+		prefetch_ahead(block);
 		let four =
 			|i: usize| i32::from_le_bytes([q[i], q[i + 1], q[i + 2], q[i + 3]].map(|q| q as u8));
 		let (first, second) = (_mm256_set1_epi32(four(0)), _mm256_set1_epi32(four(4)));

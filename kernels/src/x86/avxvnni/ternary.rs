@@ -1,5 +1,6 @@
 //! Linear layers.
 
+use crate::memory::prefetch_ahead;
 use crate::ternary::{
 	MAX_COLS, PANEL_ROWS,
 	codes::Step,
@@ -32,6 +33,7 @@ pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_
 	// Rows 0..8 and 8..16.
 	let mut sums = [[_mm256_setzero_si256(); PLANES]; 2];
 	for (block, q) in blocks.iter().zip(q.as_chunks::<BLOCK_COLS>().0) {
+		prefetch_ahead(block);
 		let packed = core::array::from_fn::<_, 2, _>(|half| {
 			// SAFETY: `half` is 0 or 1, and a block has 64 bytes.
 			unsafe { _mm256_loadu_si256(block.as_ptr().add(32 * half).cast()) }
