@@ -12,6 +12,7 @@ use aria_worker::{
 	service::{self, ServiceArgs, journal::Journal},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
+use prometheus::Registry;
 use sp_core::{Pair, sr25519};
 use std::{
 	path::PathBuf,
@@ -180,15 +181,24 @@ async fn offline_worker_should_serve_until_it_is_told_to_end() {
 	let probe = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 	let port = probe.local_addr().unwrap().port();
 	// While somebody else has the port, the error names it.
-	let taken = service::run(offline(port, dir.path()), std::future::pending()).await;
+	let taken = service::run(
+		offline(port, dir.path()),
+		Registry::new(),
+		std::future::pending(),
+	)
+	.await;
 	let error = format!("{:#}", taken.unwrap_err());
 	assert!(error.contains(&port.to_string()), "{error}");
 	drop(probe);
 
 	let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-	let running = tokio::spawn(service::run(offline(port, dir.path()), async {
-		drop(stopped.await);
-	}));
+	let running = tokio::spawn(service::run(
+		offline(port, dir.path()),
+		Registry::new(),
+		async {
+			drop(stopped.await);
+		},
+	));
 	let answer = get(port, "/health").await;
 	assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 	assert!(
@@ -208,7 +218,7 @@ async fn worker_without_key_should_not_start_on_a_chain() {
 		offline: false,
 		..offline(0, dir.path())
 	};
-	let error = service::run(args, std::future::pending())
+	let error = service::run(args, Registry::new(), std::future::pending())
 		.await
 		.unwrap_err();
 	assert!(error.to_string().contains("--worker-key"), "{error}");

@@ -204,6 +204,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 	} = new_partial(&config)?;
 
 	let registry = config.prometheus_registry().cloned();
+	let worker_registry = registry.clone().unwrap_or_default();
 	let mut net_config =
 		FullNetworkConfiguration::<Block, Hash, N>::new(&config.network, registry.clone());
 	let metrics = N::register_notification_metrics(registry.as_ref());
@@ -377,7 +378,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 	}
 
 	if let Some(worker) = worker {
-		worker.spawn(&task_manager, &rpc_handlers)?;
+		worker.spawn(&task_manager, &rpc_handlers, worker_registry)?;
 	}
 	Ok(task_manager)
 }

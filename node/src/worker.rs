@@ -4,6 +4,7 @@
 //! threads, and can fail without stopping block production.
 
 use aria_worker::service::{Role, ServiceArgs};
+use prometheus::Registry;
 use sc_service::{ChainType, Configuration, RpcHandlers, TaskManager, error::Error};
 use std::path::PathBuf;
 
@@ -75,8 +76,13 @@ impl Worker {
 		})))
 	}
 
-	/// Starts it. When it fails, the node goes on.
-	pub(crate) fn spawn(self, tasks: &TaskManager, rpc: &RpcHandlers) -> Result<(), Error> {
+	/// Starts it, its metrics in `registry`. When it fails, the node goes on.
+	pub(crate) fn spawn(
+		self,
+		tasks: &TaskManager,
+		rpc: &RpcHandlers,
+		registry: Registry,
+	) -> Result<(), Error> {
 		let port = rpc.listen_addresses().iter().find_map(|address| {
 			address.iter().find_map(|part| match part {
 				sc_network::multiaddr::Protocol::Tcp(port) => Some(port),
@@ -92,7 +98,8 @@ impl Worker {
 			.spawn_handle()
 			.spawn("inference-worker", Some("worker"), async move {
 				// The task ends with the node: it is dropped then.
-				if let Err(error) = aria_worker::service::run(args, std::future::pending()).await {
+				let run = aria_worker::service::run(args, registry, std::future::pending());
+				if let Err(error) = run.await {
 					tracing::error!(target: "worker", "the inference worker has stopped: {error:#}");
 				}
 			});

@@ -5,11 +5,12 @@ use crate::engine::{
 	FinishReason, Generation,
 	receipt::{ReceiptFile, to_hex},
 };
+use crate::metrics::UnderWay;
 use aria_primitives::{H256, energy::EvidenceGrade};
 use serde_json::{Value, json};
 use std::sync::{Arc, atomic::Ordering};
 
-/// An answer being made.
+/// The answer to a request, of one choice or several, being made.
 pub(super) struct Answer {
 	pub(super) shared: Arc<Shared>,
 	pub(super) kind: Kind,
@@ -17,24 +18,39 @@ pub(super) struct Answer {
 	include_usage: bool,
 	id: String,
 	created: u64,
+	/// Choices that share a prompt.
+	choices: usize,
+	/// The request counts while its answer is being made.
+	_under_way: UnderWay,
+	/// Whether there is one choice and no more: its receipt then stands beside it, not in it.
+	alone: bool,
 }
 
-/// The end of an answer, its receipt on disk.
+/// The end of a choice, its receipt on disk.
 pub(super) struct Finished {
-	pub(super) text: String,
-	pub(super) finish: &'static str,
-	pub(super) usage: Value,
-	pub(super) aria: Value,
+	text: String,
+	finish: &'static str,
+	aria: Value,
+	prompt_tokens: usize,
+	output_tokens: usize,
+	decode_seconds: f64,
+	/// Millijoules, if known.
+	energy: Option<f64>,
 }
 
-fn usage(generation: &Generation) -> Value {
-	let (prompt, output) = (generation.prompt.len(), generation.tokens.len());
-	let energy = generation.energy;
+/// What all choices took. A prompt counts once, however many choices it has.
+fn usage(finished: &[Finished], choices: usize) -> Value {
+	let prompt: usize = (finished.chunks(choices))
+		.filter_map(|same| Some(same.first()?.prompt_tokens))
+		.sum();
+	let output: usize = finished.iter().map(|one| one.output_tokens).sum();
 	// The first token belongs to the prompt's pass, so one token alone has no rate.
-	let rate = (output > 1 && generation.timings.decode_seconds > 0.0)
-		.then(|| (output - 1) as f64 / generation.timings.decode_seconds);
-	let millijoules =
-		(energy.grade != EvidenceGrade::Unknown).then(|| energy.microjoules as f64 / 1000.0);
+	let timed = output - finished.len();
+	let seconds = finished
+		.iter()
+		.fold(0.0_f64, |most, one| most.max(one.decode_seconds));
+	let rate = (timed > 0 && seconds > 0.0).then(|| timed as f64 / seconds);
+	let millijoules: Option<f64> = finished.iter().map(|one| one.energy).sum();
 	json!({
 		"prompt_tokens": prompt,
 		"completion_tokens": output,
@@ -45,8 +61,9 @@ fn usage(generation: &Generation) -> Value {
 }
 
 impl Answer {
-	/// Begins an answer.
-	pub(super) fn new(shared: Arc<Shared>, kind: Kind, options: &Options) -> Self {
+	/// Begins the answer to so many prompts.
+	pub(super) fn new(shared: Arc<Shared>, kind: Kind, options: &Options, prompts: usize) -> Self {
+		let under_way = shared.api.metrics.under_way();
 		Self {
 			shared,
 			kind,
@@ -54,6 +71,9 @@ impl Answer {
 			include_usage: options.stream && options.include_usage,
 			id: format!("{}-{}", kind.prefix(), random_hex()),
 			created: unix_seconds(),
+			choices: options.choices,
+			_under_way: under_way,
+			alone: prompts * options.choices == 1,
 		}
 	}
 
@@ -83,8 +103,13 @@ impl Answer {
 		);
 		let json = file.to_json();
 		let id = api.journal.record(file).await?;
+		api.metrics.answered(&generation);
 		Ok(Finished {
-			usage: usage(&generation),
+			prompt_tokens: generation.prompt.len(),
+			output_tokens: generation.tokens.len(),
+			decode_seconds: generation.timings.decode_seconds,
+			energy: (generation.energy.grade != EvidenceGrade::Unknown)
+				.then(|| generation.energy.microjoules as f64 / 1000.0),
 			aria: json!({ "receipt_id": to_hex(id.as_bytes()), "receipt_file": json }),
 			text: generation.text,
 			finish,
@@ -102,12 +127,21 @@ impl Answer {
 		})
 	}
 
-	/// The whole answer in one object.
-	pub(super) fn whole(&self, finished: Finished, logprobs: Value) -> Value {
-		let choice = self.kind.choice(&finished.text, logprobs, finished.finish);
-		let mut answer = self.frame(json!([choice]));
-		answer["usage"] = finished.usage;
-		answer["aria"] = finished.aria;
+	/// The whole answer in one object: choices with their log probabilities, in order.
+	pub(super) fn whole(&self, finished: &[Finished], logprobs: Vec<Value>) -> Value {
+		let choices = finished.iter().zip(logprobs).enumerate();
+		let choices = choices.map(|(index, (one, logprobs))| {
+			let mut choice = self.kind.choice(index, &one.text, logprobs, one.finish);
+			if !self.alone {
+				choice["aria"] = one.aria.clone();
+			}
+			choice
+		});
+		let mut answer = self.frame(choices.collect());
+		answer["usage"] = usage(finished, self.choices);
+		if let ([one], true) = (finished, self.alone) {
+			answer["aria"] = one.aria.clone();
+		}
 		answer
 	}
 
@@ -120,16 +154,24 @@ impl Answer {
 		chunk
 	}
 
-	/// The last chunks: why the answer ended, with its receipt, and the usage if it was asked for.
-	pub(super) fn last_chunks(&self, finished: Finished) -> Vec<Value> {
-		let mut end = self.chunk(self.kind.ending(finished.finish));
-		end["aria"] = finished.aria;
-		let mut chunks = vec![end];
-		if self.include_usage {
-			let mut chunk = self.frame(json!([]));
-			chunk["usage"] = finished.usage;
-			chunks.push(chunk);
+	/// The last chunk of a choice: why it ended, with its receipt.
+	pub(super) fn end(&self, index: usize, finished: &Finished) -> Value {
+		let mut choice = self.kind.ending(index, finished.finish);
+		if self.alone {
+			let mut end = self.chunk(choice);
+			end["aria"] = finished.aria.clone();
+			return end;
 		}
-		chunks
+		choice["aria"] = finished.aria.clone();
+		self.chunk(choice)
+	}
+
+	/// The chunk with the usage, if it was asked for.
+	pub(super) fn usage_chunk(&self, finished: &[Finished]) -> Option<Value> {
+		self.include_usage.then(|| {
+			let mut chunk = self.frame(json!([]));
+			chunk["usage"] = usage(finished, self.choices);
+			chunk
+		})
 	}
 }

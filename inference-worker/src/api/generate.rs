@@ -2,12 +2,15 @@
 
 use super::{
 	ApiError, Shared,
-	answer::Answer,
-	params::Fields,
+	answer::{Answer, Finished},
+	params::{Fields, Options},
 	prompt,
 	shape::{Kind, Logprobs},
 };
-use crate::engine::{Event, GenerateRequest};
+use crate::{
+	engine::{EngineHandle, Event, GenerateRequest, TokenEvent},
+	metrics::Metrics,
+};
 use axum::{
 	Json,
 	body::Bytes,
@@ -18,68 +21,106 @@ use axum::{
 		sse::{self, KeepAlive, Sse},
 	},
 };
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+	convert::Infallible,
+	sync::Arc,
+	time::{Duration, Instant},
+};
 use tokio::sync::mpsc;
 
 /// How often a silent stream shows that it is alive, for as long as a prompt is being read.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Most answers in a request.
+const MAX_CHOICES: usize = 32;
 
 /// A request that the engine has taken.
 struct Running {
 	answer: Answer,
+	/// For each prompt, its choices.
+	choices: Vec<Choice>,
+}
+
+/// A choice being generated.
+struct Choice {
 	logprobs: Logprobs,
-	/// Dropping it cancels the answer.
+	/// Dropping it cancels the choice.
 	events: mpsc::Receiver<Event>,
+	/// When the engine took it; `None` once its first token has come.
+	waiting: Option<Instant>,
 }
 
 /// Reads a request and hands it to the engine.
 fn start(shared: Arc<Shared>, kind: Kind, body: &[u8]) -> Result<Running, ApiError> {
 	let fields = Fields::parse(body)?;
-	let name = fields
-		.text("model")?
-		.ok_or_else(|| ApiError::invalid("model", "model is missing"))?;
-	if name != shared.api.model_name {
-		return Err(ApiError::model_not_found(name));
-	}
+	shared.check_model(&fields)?;
 	let options = fields.options(kind)?;
 	let model = shared.api.engine.model();
-	let prompt = match kind {
-		Kind::Chat => prompt::chat(&fields, model)?,
-		Kind::Completion => prompt::completion(&fields, model)?,
+	let prompts = match kind {
+		Kind::Chat => vec![prompt::chat(&fields, model)?],
+		Kind::Completion => prompt::texts(&fields, "prompt", model)?,
 	};
-	let answer = Answer::new(shared.clone(), kind, &options);
-	let logprobs = Logprobs::new(kind, options.logprobs);
-	let events = shared
-		.api
-		.engine
-		.submit(GenerateRequest {
-			prompt,
-			max_tokens: options.max_tokens,
-			sampling: options.sampling,
-			constraints: options.constraints,
-			stop: options.stop,
-			logprobs: options.logprobs.is_some(),
-			top_logprobs: options.logprobs.unwrap_or(0),
-			..Default::default()
-		})
-		.map_err(|error| {
-			let mut error = ApiError::from(error);
-			if error.code == Some("context_length_exceeded") {
-				let param = match kind {
-					Kind::Chat => "messages",
-					Kind::Completion => "prompt",
-				};
-				error.param = Some(param.into());
-			}
-			error
-		})?;
-	Ok(Running {
-		answer,
-		logprobs,
+	if prompts.len() * options.choices > MAX_CHOICES {
+		let message = format!("at most {MAX_CHOICES} answers per request: n times the prompts");
+		return Err(ApiError::invalid("n", message).with_code("invalid_value"));
+	}
+	let answer = Answer::new(shared.clone(), kind, &options, prompts.len());
+	let choices = prompts
+		.iter()
+		.flat_map(|prompt| (0..options.choices as u64).map(move |number| (prompt, number)))
+		.map(|(prompt, number)| submit(&shared, kind, &options, prompt.clone(), number))
+		// Dropping those that the engine has taken, when it takes no more, cancels them.
+		.collect::<Result<_, _>>()?;
+	Ok(Running { answer, choices })
+}
+
+/// Hands one choice to the engine. Each has a seed of its own, so that it can be asked for again alone.
+fn submit(
+	shared: &Shared,
+	kind: Kind,
+	options: &Options,
+	prompt: Vec<u32>,
+	number: u64,
+) -> Result<Choice, ApiError> {
+	let mut sampling = options.sampling.clone();
+	sampling.seed = sampling.seed.wrapping_add(number);
+	let request = GenerateRequest {
+		prompt,
+		max_tokens: options.max_tokens,
+		sampling,
+		constraints: options.constraints.clone(),
+		stop: options.stop.clone(),
+		logprobs: options.logprobs.is_some(),
+		top_logprobs: options.logprobs.unwrap_or(0),
+		..Default::default()
+	};
+	let events = shared.api.engine.submit(request).map_err(|error| {
+		let mut error = ApiError::from(error);
+		if error.code == Some("context_length_exceeded") {
+			let param = match kind {
+				Kind::Chat => "messages",
+				Kind::Completion => "prompt",
+			};
+			error.param = Some(param.into());
+		}
+		error
+	})?;
+	Ok(Choice {
+		logprobs: Logprobs::new(kind, options.logprobs),
 		events,
+		waiting: Some(Instant::now()),
 	})
+}
+
+impl Choice {
+	/// Notes a token.
+	fn push(&mut self, engine: &EngineHandle, metrics: &Metrics, token: TokenEvent) {
+		if let Some(since) = self.waiting.take() {
+			metrics.first_token(since.elapsed());
+		}
+		self.logprobs.push(engine.model(), token);
+	}
 }
 
 async fn respond(
@@ -95,7 +136,7 @@ async fn respond(
 	if !running.answer.stream {
 		return Ok(Json(whole(running).await?).into_response());
 	}
-	let mut response = Sse::new(stream(running))
+	let mut response = Sse::new(chunks(running))
 		.keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 		.into_response();
 	// Proxies that collect a stream would undo it.
@@ -122,59 +163,103 @@ pub(super) async fn completions(
 	respond(shared, Kind::Completion, body).await
 }
 
-async fn whole(mut running: Running) -> Result<Value, ApiError> {
-	let engine = running.answer.shared.api.engine.clone();
-	loop {
-		match running.events.recv().await {
-			Some(Event::Token(token)) => running.logprobs.push(engine.model(), token),
-			Some(Event::Done(generation)) => {
-				let finished = running.answer.finish(*generation).await?;
-				let logprobs = running.logprobs.take(engine.model());
-				return Ok(running.answer.whole(finished, logprobs));
+async fn whole(running: Running) -> Result<Value, ApiError> {
+	let Running { answer, choices } = running;
+	let engine = answer.shared.api.engine.clone();
+	let (mut finished, mut logprobs) = (Vec::new(), Vec::new());
+	// One after the other: each choice's events have room while they wait.
+	for mut choice in choices {
+		loop {
+			match choice.events.recv().await {
+				Some(Event::Token(token)) => {
+					choice.push(&engine, &answer.shared.api.metrics, token);
+				}
+				Some(Event::Done(generation)) => {
+					finished.push(answer.finish(*generation).await?);
+					logprobs.push(choice.logprobs.take(engine.model()));
+					break;
+				}
+				Some(Event::Error(error)) => return Err(error.into()),
+				Some(Event::Checked(_)) => {}
+				None => return Err(ApiError::stopped()),
 			}
-			Some(Event::Error(error)) => return Err(error.into()),
-			Some(Event::Checked(_)) => {}
-			None => return Err(ApiError::stopped()),
 		}
 	}
+	Ok(answer.whole(&finished, logprobs))
 }
 
 fn data(value: &Value) -> Result<sse::Event, Infallible> {
 	Ok(sse::Event::default().data(value.to_string()))
 }
 
+/// The events of all choices as they come, with the choice's index; `None` after a choice's last one.
+fn merged(events: Vec<mpsc::Receiver<Event>>) -> impl Stream<Item = (usize, Option<Event>)> {
+	let each = events.into_iter().enumerate().map(|(index, mut events)| {
+		stream::poll_fn(move |context| events.poll_recv(context))
+			.map(Some)
+			.chain(stream::iter([None]))
+			.map(move |event| (index, event))
+	});
+	stream::select_all(each)
+}
+
 /// Chunks as tokens come. A failure after the headers is an error object, and the stream ends without `[DONE]`.
-fn stream(mut running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+	let Running {
+		answer,
+		mut choices,
+	} = running;
+	let take = |choice: &mut Choice| std::mem::replace(&mut choice.events, mpsc::channel(1).1);
+	let events = choices.iter_mut().map(take).collect();
 	async_stream::stream! {
-		let kind = running.answer.kind;
-		let engine = running.answer.shared.api.engine.clone();
-		if let Some(opening) = kind.opening() {
-			yield data(&running.answer.chunk(opening));
+		let kind = answer.kind;
+		let engine = answer.shared.api.engine.clone();
+		for index in 0..choices.len() {
+			if let Some(opening) = kind.opening(index) {
+				yield data(&answer.chunk(opening));
+			}
 		}
-		let result = loop {
-			match running.events.recv().await {
+		let mut finished: Vec<Option<Finished>> = choices.iter().map(|_| None).collect();
+		let mut merged = std::pin::pin!(merged(events));
+		let mut failure = None;
+		while let Some((index, event)) = merged.next().await {
+			// Both lists have a place for each index.
+			let (Some(choice), Some(finished)) = (choices.get_mut(index), finished.get_mut(index)) else {
+				continue;
+			};
+			match event {
 				Some(Event::Token(token)) => {
 					let text = token.text.clone();
-					running.logprobs.push(engine.model(), token);
-					if !text.is_empty() || !running.logprobs.is_empty() {
-						let logprobs = running.logprobs.take(engine.model());
-						yield data(&running.answer.chunk(kind.piece(&text, logprobs)));
+					choice.push(&engine, &answer.shared.api.metrics, token);
+					if !text.is_empty() || !choice.logprobs.is_empty() {
+						let logprobs = choice.logprobs.take(engine.model());
+						yield data(&answer.chunk(kind.piece(index, &text, logprobs)));
 					}
 				}
-				Some(Event::Done(generation)) => break running.answer.finish(*generation).await,
-				Some(Event::Error(error)) => break Err(error.into()),
+				Some(Event::Done(generation)) => match answer.finish(*generation).await {
+					Ok(end) => {
+						yield data(&answer.end(index, &end));
+						*finished = Some(end);
+					}
+					Err(error) => failure = Some(error),
+				},
+				Some(Event::Error(error)) => failure = Some(error.into()),
 				Some(Event::Checked(_)) => {}
-				None => break Err(ApiError::stopped()),
+				None if finished.is_none() => failure = Some(ApiError::stopped()),
+				None => {}
 			}
-		};
-		match result {
-			Ok(finished) => {
-				for chunk in running.answer.last_chunks(finished) {
-					yield data(&chunk);
-				}
-				yield Ok(sse::Event::default().data("[DONE]"));
+			if failure.is_some() {
+				break;
 			}
-			Err(error) => yield data(&error.body()),
 		}
+		if let Some(error) = failure {
+			yield data(&error.body());
+			return;
+		}
+		let finished: Vec<Finished> = finished.into_iter().flatten().collect();
+		if let Some(usage) = answer.usage_chunk(&finished) {
+			yield data(&usage);
+		}
+		yield Ok(sse::Event::default().data("[DONE]"));
 	}
 }

@@ -1,11 +1,17 @@
 //! What can be asked without generating: health, models, receipts, tokens.
 
-use super::{ApiError, Shared, params::Fields, prompt::token_list};
+use super::{
+	ApiError, Shared,
+	params::Fields,
+	prompt::{self, chat_text, token_list},
+};
 use crate::engine::receipt::{parse_hash, to_hex};
 use axum::{
 	Json,
 	body::Bytes,
 	extract::{Path, State, rejection::BytesRejection},
+	http::header,
+	response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -43,6 +49,14 @@ pub(super) async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
 	Json(json!({ "object": "list", "data": [describe(&shared)] }))
 }
 
+/// `GET /metrics`, for Prometheus.
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
+	let text = shared.api.metrics.text();
+	let text = text.map_err(|error| ApiError::server(error.to_string()))?;
+	let kind = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
+	Ok((kind, text).into_response())
+}
+
 /// `GET /v1/models/{id}`.
 pub(super) async fn model(
 	State(shared): State<Arc<Shared>>,
@@ -76,7 +90,26 @@ pub(super) async fn receipt(
 	})))
 }
 
-/// `POST /tokenize`: `content` (or `prompt`) to `tokens`, as in a completion's prompt.
+/// Does what takes longer than an async thread may be held up.
+async fn blocking<T: Send + 'static>(
+	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+	tokio::task::spawn_blocking(work)
+		.await
+		.map_err(|_| ApiError::server("the text could not be read"))?
+}
+
+/// `POST /apply-template`: `messages` to the `prompt` that the model would get.
+pub(super) async fn apply_template(
+	State(shared): State<Arc<Shared>>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	let body = body?;
+	let prompt = move || chat_text(&Fields::parse(&body)?, shared.api.engine.model());
+	Ok(Json(json!({ "prompt": blocking(prompt).await? })))
+}
+
+/// `POST /tokenize`: `content` (or `prompt`) to `tokens`, as in a completion's prompt; or `messages`, as in a chat.
 ///
 /// `add_special` puts the token that begins a text first where the model wants one; `parse_special` reads markup.
 pub(super) async fn tokenize(
@@ -84,8 +117,12 @@ pub(super) async fn tokenize(
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
 	let body = body?;
-	let work = move || {
+	let tokens = move || {
 		let fields = Fields::parse(&body)?;
+		let model = shared.api.engine.model();
+		if fields.get("messages").is_some() {
+			return prompt::chat(&fields, model);
+		}
 		let text = match fields.text("content")? {
 			Some(text) => text,
 			None => fields
@@ -93,15 +130,13 @@ pub(super) async fn tokenize(
 				.ok_or_else(|| ApiError::invalid("content", "content is missing"))?,
 		};
 		let (bos, special) = (fields.flag("add_special")?, fields.flag("parse_special")?);
-		let tokenizer = &shared.api.engine.model().tokenizer;
-		let tokens = tokenizer
+		model
+			.tokenizer
 			.encode(text, bos, special)
-			.map_err(|error| ApiError::invalid("content", error.to_string()))?;
-		Ok(Json(json!({ "count": tokens.len(), "tokens": tokens })))
+			.map_err(|error| ApiError::invalid("content", error.to_string()))
 	};
-	tokio::task::spawn_blocking(work)
-		.await
-		.map_err(|_| ApiError::server("the text could not be read"))?
+	let tokens = blocking(tokens).await?;
+	Ok(Json(json!({ "count": tokens.len(), "tokens": tokens })))
 }
 
 /// `POST /detokenize`: `tokens` to `content`.

@@ -1,12 +1,13 @@
 //! The OpenAI-compatible HTTP API.
 //!
 //! `POST /v1/chat/completions` and `/v1/completions` (whole or streamed), `GET /v1/models`, `GET /v1/receipts/{id}`,
-//! `POST /tokenize` and `/detokenize`, `GET /health`; the first three also without `/v1`. Fields that this server does
+//! `POST /v1/embeddings`, `/tokenize`, `/detokenize` and `/apply-template`, `GET /metrics` and `/health`; those of OpenAI also without `/v1`. Fields that this server does
 //! not know are ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt
 //! is signed and in the journal; the response carries it under `aria`.
 
 mod answer;
 mod auth;
+mod embeddings;
 mod error;
 mod generate;
 mod info;
@@ -16,11 +17,11 @@ mod shape;
 
 pub use error::ApiError;
 
-use crate::{engine::EngineHandle, service::journal::Journal};
+use crate::{engine::EngineHandle, metrics::Metrics, service::journal::Journal};
 use aria_primitives::SPEC_VERSION;
 use axum::{
 	Router,
-	extract::{DefaultBodyLimit, Request},
+	extract::{DefaultBodyLimit, MatchedPath, Request, State},
 	http::{HeaderName, HeaderValue, header},
 	middleware::{self, Next},
 	response::Response,
@@ -52,6 +53,8 @@ pub struct ApiState {
 	pub consent_version: Arc<AtomicU32>,
 	/// Key that clients must send; without one, any key is accepted.
 	pub api_key: Option<String>,
+	/// Counts what happens.
+	pub metrics: Metrics,
 	/// Alters a token of each answer before signing it, to test that verifiers notice.
 	#[cfg(feature = "fault-injection")]
 	pub alter_token: bool,
@@ -63,6 +66,17 @@ struct Shared {
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
 	fingerprint: String,
+}
+
+impl Shared {
+	/// Refuses a request for a model that is not served here.
+	fn check_model(&self, fields: &params::Fields) -> Result<(), ApiError> {
+		match fields.text("model")? {
+			None => Err(ApiError::invalid("model", "model is missing")),
+			Some(name) if name != self.api.model_name => Err(ApiError::model_not_found(name)),
+			Some(_) => Ok(()),
+		}
+	}
 }
 
 fn unix_seconds() -> u64 {
@@ -83,11 +97,14 @@ pub fn router(state: Arc<ApiState>) -> Router {
 		.route("/models", get(info::models))
 		.route("/models/{*id}", get(info::model))
 		.route("/completions", post(generate::completions))
+		.route("/embeddings", post(embeddings::embeddings))
 		.route("/chat/completions", post(generate::chat));
 	let with_key = Router::new()
 		.route("/v1/receipts/{id}", get(info::receipt))
 		.route("/tokenize", post(info::tokenize))
 		.route("/detokenize", post(info::detokenize))
+		.route("/apply-template", post(info::apply_template))
+		.route("/metrics", get(info::metrics))
 		.nest("/v1", both.clone())
 		.merge(both)
 		.route_layer(middleware::from_fn_with_state(
@@ -102,6 +119,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 		.layer(DefaultBodyLimit::max(MAX_BODY))
 		.layer(middleware::from_fn(refuse_long_body))
+		.layer(middleware::from_fn_with_state(shared.clone(), count))
 		.layer(middleware::from_fn(request_id))
 		.with_state(shared)
 }
@@ -123,6 +141,16 @@ async fn refuse_long_body(request: Request, next: Next) -> Result<Response, ApiE
 		return Err(ApiError::too_large());
 	}
 	Ok(next.run(request).await)
+}
+
+/// Counts the response, under the route's pattern: what clients make up would be names without end.
+async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+	let path = request.extensions().get::<MatchedPath>().cloned();
+	let response = next.run(request).await;
+	let path = path.as_ref().map_or("other", MatchedPath::as_str);
+	let metrics = &shared.api.metrics;
+	metrics.responded(path, response.status().as_u16());
+	response
 }
 
 /// Echoes the client's request identifier, or makes one.

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 const DEFAULT_COMPLETION_TOKENS: u32 = 16;
 /// Most alternatives per token of a text completion, as at OpenAI.
 const MAX_LEGACY_LOGPROBS: u64 = 5;
+/// Most answers per prompt.
+const MAX_N: u32 = 16;
 /// Highest temperature.
 const MAX_TEMPERATURE: f64 = 100.0;
 
@@ -25,9 +27,8 @@ enum Neutral {
 }
 
 /// Fields that change the answer and are not implemented, with the value that is harmless.
-const UNSUPPORTED: [(&str, Neutral); 30] = [
+const UNSUPPORTED: [(&str, Neutral); 29] = [
 	("length_penalty", Neutral::Number(1.0)),
-	("best_of", Neutral::Number(1.0)),
 	("typical_p", Neutral::Number(1.0)),
 	("mirostat", Neutral::Number(0.0)),
 	("dry_multiplier", Neutral::Number(0.0)),
@@ -60,6 +61,8 @@ const UNSUPPORTED: [(&str, Neutral); 30] = [
 
 /// What a request says beside its prompt.
 pub(super) struct Options {
+	/// Answers per prompt, at least 1.
+	pub(super) choices: usize,
 	pub(super) max_tokens: u32,
 	pub(super) sampling: Sampling,
 	pub(super) constraints: Constraints,
@@ -334,11 +337,16 @@ impl Fields {
 	/// Reads everything but the prompt.
 	pub(super) fn options(&self, kind: Kind) -> Result<Options, ApiError> {
 		self.refuse_unsupported()?;
-		if self.count("n", 1)?.is_some_and(|n| n > 1) {
-			return Err(
-				ApiError::invalid("n", "only one answer per request: n must be 1")
-					.with_code("unsupported_value"),
-			);
+		let choices = self.count("n", 1)?.unwrap_or(1);
+		if choices > MAX_N {
+			return Err(out_of_range("n", &format!("between 1 and {MAX_N}")));
+		}
+		// Without a way to choose among more, the best are all.
+		if self
+			.count("best_of", 1)?
+			.is_some_and(|best_of| best_of != choices)
+		{
+			return Err(ApiError::unsupported("best_of"));
 		}
 		let max_tokens = self.count("max_tokens", 1)?;
 		let max_completion_tokens = self.count("max_completion_tokens", 1)?;
@@ -363,6 +371,7 @@ impl Fields {
 			grammar: self.grammar()?,
 		};
 		Ok(Options {
+			choices: choices as usize,
 			max_tokens: max_completion_tokens.or(max_tokens).unwrap_or(default),
 			sampling,
 			constraints,

@@ -10,6 +10,8 @@ use crate::{
 };
 use serde_json::Value;
 
+/// Most texts in a request.
+const MAX_TEXTS: usize = 256;
 /// First of the private-use characters that stand for markup inside messages.
 const PRIVATE: u32 = 0xF_0000;
 /// Last of them.
@@ -26,36 +28,38 @@ pub(super) fn token_list(list: &[Value]) -> Option<Vec<u32>> {
 		.collect()
 }
 
-/// The prompt of a text completion: a text, a list of token identifiers, or a list of one of either.
-pub(super) fn completion(fields: &Fields, model: &Model) -> Result<Vec<u32>, ApiError> {
+/// The texts that a field names: a text, a list of token identifiers, or a list of texts or of such lists.
+pub(super) fn texts(
+	fields: &Fields,
+	name: &'static str,
+	model: &Model,
+) -> Result<Vec<Vec<u32>>, ApiError> {
 	let wrong = || {
-		ApiError::invalid(
-			"prompt",
-			"prompt must be a string, a list of token ids, or a list of one of either",
-		)
-		.with_code("invalid_type")
+		let message = format!(
+			"{name} must be a string, a list of token ids, or a list of strings or of such lists"
+		);
+		ApiError::invalid(name, message).with_code("invalid_type")
 	};
-	let prompt = fields
-		.get("prompt")
-		.ok_or_else(|| ApiError::invalid("prompt", "prompt is missing"))?;
-	let prompt = match prompt.as_array().map(Vec::as_slice) {
-		Some([one]) if !one.is_number() => one,
-		Some([first, _, ..]) if first.is_string() || first.is_array() => {
-			return Err(ApiError::invalid(
-				"prompt",
-				"only one prompt per request: send each prompt on its own",
-			)
-			.with_code("unsupported_value"));
-		}
-		_ => prompt,
-	};
-	match prompt {
+	let field = fields
+		.get(name)
+		.ok_or_else(|| ApiError::invalid(name, format!("{name} is missing")))?;
+	let tokens = |text: &Value| match text {
 		Value::String(text) => model
 			.tokenizer
 			.encode(text, true, false)
-			.map_err(untokenizable("prompt")),
+			.map_err(untokenizable(name)),
 		Value::Array(list) => token_list(list).ok_or_else(wrong),
 		_ => Err(wrong()),
+	};
+	match field.as_array().map(Vec::as_slice) {
+		Some(texts @ [first, ..]) if !first.is_number() => {
+			if texts.len() > MAX_TEXTS {
+				let message = format!("{name} must have at most {MAX_TEXTS} texts");
+				return Err(ApiError::invalid(name, message).with_code("invalid_value"));
+			}
+			texts.iter().map(tokens).collect()
+		}
+		_ => Ok(vec![tokens(field)?]),
 	}
 }
 
@@ -167,9 +171,8 @@ fn hide_markup(messages: &mut [Message], model: &Model) -> Vec<(char, String)> {
 	hidden
 }
 
-/// The prompt of a conversation. Markup of the template is markup; markup inside messages is text, so that what users
-/// send can't end a turn or open another one.
-pub(super) fn chat(fields: &Fields, model: &Model) -> Result<Vec<u32>, ApiError> {
+/// A conversation in the words of the model's template, with markup inside messages hidden: what stands for what.
+fn rendered(fields: &Fields, model: &Model) -> Result<(String, Vec<(char, String)>), ApiError> {
 	let list = match fields.get("messages") {
 		None => return Err(ApiError::invalid("messages", "messages is missing")),
 		Some(Value::Array(list)) if !list.is_empty() => list,
@@ -196,6 +199,22 @@ pub(super) fn chat(fields: &Fields, model: &Model) -> Result<Vec<u32>, ApiError>
 			}
 			TemplateError::Parse(_) => ApiError::server(error.to_string()),
 		})?;
+	Ok((text, hidden))
+}
+
+/// The prompt of a conversation as a text.
+pub(super) fn chat_text(fields: &Fields, model: &Model) -> Result<String, ApiError> {
+	let (mut text, hidden) = rendered(fields, model)?;
+	for (char, token) in hidden {
+		text = text.replace(char, &token);
+	}
+	Ok(text)
+}
+
+/// The prompt of a conversation. Markup of the template is markup; markup inside messages is text, so that what users
+/// send can't end a turn or open another one.
+pub(super) fn chat(fields: &Fields, model: &Model) -> Result<Vec<u32>, ApiError> {
+	let (text, hidden) = rendered(fields, model)?;
 	let mut tokens = Vec::new();
 	for (index, piece) in text
 		.split_inclusive(|char| hidden.iter().any(|(hidden, _)| *hidden == char))

@@ -30,17 +30,17 @@ impl Kind {
 		}
 	}
 
-	/// The only choice of a whole answer.
-	pub(super) fn choice(self, text: &str, logprobs: Value, finish: &str) -> Value {
+	/// A choice of a whole answer.
+	pub(super) fn choice(self, index: usize, text: &str, logprobs: Value, finish: &str) -> Value {
 		match self {
 			Self::Chat => json!({
-				"index": 0,
+				"index": index,
 				"message": { "role": "assistant", "content": text, "refusal": null },
 				"logprobs": logprobs,
 				"finish_reason": finish,
 			}),
 			Self::Completion => json!({
-				"index": 0,
+				"index": index,
 				"text": text,
 				"logprobs": logprobs,
 				"finish_reason": finish,
@@ -49,10 +49,10 @@ impl Kind {
 	}
 
 	/// A chunk's choice before the first text; text completions have none.
-	pub(super) fn opening(self) -> Option<Value> {
+	pub(super) fn opening(self, index: usize) -> Option<Value> {
 		(self == Self::Chat).then(|| {
 			json!({
-				"index": 0,
+				"index": index,
 				"delta": { "role": "assistant", "content": "" },
 				"logprobs": null,
 				"finish_reason": null,
@@ -61,16 +61,16 @@ impl Kind {
 	}
 
 	/// A chunk's choice with text.
-	pub(super) fn piece(self, text: &str, logprobs: Value) -> Value {
+	pub(super) fn piece(self, index: usize, text: &str, logprobs: Value) -> Value {
 		match self {
 			Self::Chat => json!({
-				"index": 0,
+				"index": index,
 				"delta": { "content": text },
 				"logprobs": logprobs,
 				"finish_reason": null,
 			}),
 			Self::Completion => json!({
-				"index": 0,
+				"index": index,
 				"text": text,
 				"logprobs": logprobs,
 				"finish_reason": null,
@@ -78,17 +78,17 @@ impl Kind {
 		}
 	}
 
-	/// The last chunk's choice: no text, only why the answer ended.
-	pub(super) fn ending(self, finish: &str) -> Value {
+	/// A choice's last chunk: no text, only why the answer ended.
+	pub(super) fn ending(self, index: usize, finish: &str) -> Value {
 		match self {
 			Self::Chat => json!({
-				"index": 0,
+				"index": index,
 				"delta": {},
 				"logprobs": null,
 				"finish_reason": finish,
 			}),
 			Self::Completion => json!({
-				"index": 0,
+				"index": index,
 				"text": "",
 				"logprobs": null,
 				"finish_reason": finish,

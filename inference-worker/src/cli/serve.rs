@@ -16,7 +16,7 @@ pub(crate) fn run(mut args: ServiceArgs) -> Result<ExitCode> {
 	let runtime = tokio::runtime::Runtime::new().context("can't start the async runtime")?;
 	let result = runtime.block_on(async {
 		let shutdown = shutdown_signal()?;
-		service::run(args, shutdown).await
+		service::run(args, prometheus::Registry::new(), shutdown).await
 	});
 	// A file that is still being read does not hold up the end.
 	runtime.shutdown_timeout(std::time::Duration::from_secs(2));

@@ -1,6 +1,7 @@
 //! The engine's own thread, seen through a handle that any task may clone.
 
 use super::{
+	evaluate::embed,
 	generate::prepare,
 	scheduler::{Options, Scheduler},
 	sequence::Sink,
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 enum Job {
 	Generate(GenerateRequest, mpsc::Sender<Event>),
 	Recheck(RecheckRequest, oneshot::Sender<RecheckResult>),
+	Embed(Vec<u32>, oneshot::Sender<Result<Vec<f32>, EngineError>>),
 }
 
 /// A running engine; it ends when the last handle is dropped.
@@ -112,6 +114,13 @@ impl Engine {
 							let (sender, _place) = (Some(sender), place());
 							scheduler.recheck(request, Box::new(Verdict { sender, _place }));
 						}
+						Some(Job::Embed(tokens, sender)) => {
+							let _place = place();
+							if !sender.is_closed() {
+								// Fails only when nobody listens.
+								drop(sender.send(embed(&thread_model, &backend, &tokens)));
+							}
+						}
 						None => scheduler.step(),
 					}
 				}
@@ -165,5 +174,13 @@ impl EngineHandle {
 		let (answer, receiver) = oneshot::channel();
 		self.send(Job::Recheck(request, answer))?;
 		receiver.await.map_err(|_| SubmitError::Stopped)
+	}
+
+	/// The embedding of tokens, see [`embed`]. Nothing else runs meanwhile.
+	pub async fn embed(&self, tokens: Vec<u32>) -> Result<Vec<f32>, SubmitError> {
+		let (answer, receiver) = oneshot::channel();
+		self.send(Job::Embed(tokens, answer))?;
+		let embedding = receiver.await.map_err(|_| SubmitError::Stopped)?;
+		Ok(embedding?)
 	}
 }

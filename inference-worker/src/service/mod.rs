@@ -17,6 +17,7 @@ use crate::{
 	chain::{Account, Block, Chain, ChainError},
 	energy::Meter,
 	engine::{Engine, EngineHandle, Options},
+	metrics::Metrics,
 	model::Model,
 	p2p::{self, Answer, Network},
 };
@@ -25,6 +26,7 @@ use aria_kernels::{Backend, Isa};
 use aria_primitives::{AccountId, H256, work::Roles};
 use futures::FutureExt;
 use journal::Journal;
+use prometheus::Registry;
 use sp_core::{Pair, crypto::Ss58Codec, sr25519};
 use std::{
 	path::Path,
@@ -66,14 +68,15 @@ async fn next_block(blocks: &mut watch::Receiver<Option<Block>>) -> Result<Block
 /// Runs the service until `shutdown`, or until it can't go on.
 ///
 /// The API answers once the model is loaded, whatever the chain does; a node that can't be reached is tried again for
-/// ever.
+/// ever. Metrics go into `registry`.
 pub async fn run(
 	args: ServiceArgs,
+	registry: Registry,
 	shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
 	let shutdown = shutdown.shared();
 	tokio::select! {
-		result = serve(args, shutdown.clone()) => result,
+		result = serve(args, registry, shutdown.clone()) => result,
 		() = async { shutdown.clone().await; tokio::time::sleep(GRACE).await; } => {
 			tracing::warn!("answers under way were cut off");
 			Ok(())
@@ -83,6 +86,7 @@ pub async fn run(
 
 async fn serve(
 	args: ServiceArgs,
+	registry: Registry,
 	shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> Result<()> {
 	let pair = Arc::new(args.pair()?);
@@ -112,6 +116,7 @@ async fn serve(
 		journal: journal.clone(),
 		consent_version: consent_version.clone(),
 		api_key: args.api_key.clone(),
+		metrics: Metrics::new(&registry).context("can't register the metrics")?,
 		#[cfg(feature = "fault-injection")]
 		alter_token: args.alter_token,
 	});

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+mod choices;
+mod embeddings;
+mod metrics;
+#[path = "../support/mod.rs"]
 mod support;
 
 use aria_kernels::{Backend, Isa, Packing};
@@ -13,9 +17,11 @@ use aria_worker::{
 		receipt::{ReceiptFile, parse_hash},
 		recheck::verify_receipt,
 	},
+	metrics::Metrics,
 	model::Model,
 	service::journal::Journal,
 };
+use prometheus::Registry;
 use serde_json::{Value, json};
 use sp_core::{Pair, sr25519};
 use std::{
@@ -154,6 +160,7 @@ impl Server {
 			journal: journal.clone(),
 			consent_version: Arc::new(AtomicU32::new(7)),
 			api_key: api_key.map(str::to_owned),
+			metrics: Metrics::new(&Registry::new()).unwrap(),
 			#[cfg(feature = "fault-injection")]
 			alter_token: false,
 		}));
@@ -540,6 +547,35 @@ async fn prompt_forms_and_paths_should_be_equal() {
 }
 
 #[tokio::test]
+async fn template_should_show_the_prompt_of_a_conversation() {
+	let server = Server::start(&PLAIN, 8, None).await;
+	let messages = json!([
+		{ "role": "system", "content": "Be brief." },
+		{ "role": "user", "content": "What is <|eot_id|>?" },
+	]);
+	let body = json!({ "messages": messages });
+	let reply = server.post("/apply-template", body.clone()).await.json();
+	let prompt = "<s>System: Be brief.<|eot_id|>User: What is <|eot_id|>?<|eot_id|>Assistant: ";
+	assert_eq!(reply, json!({ "prompt": prompt }));
+	// As many tokens as the conversation has: markup that a user wrote is text.
+	let tokens = server.post("/tokenize", body).await.json();
+	let chat = with(
+		json!({ "model": "aria-demo", "max_tokens": 1 }),
+		json!({ "messages": messages }),
+	);
+	let answer = server.post("/v1/chat/completions", chat).await.json();
+	assert_eq!(tokens["count"], answer["usage"]["prompt_tokens"]);
+	let ends = tokens["tokens"]
+		.as_array()
+		.unwrap()
+		.iter()
+		.filter(|id| **id == 259);
+	assert_eq!(ends.count(), 2);
+	let reply = server.post("/apply-template", json!({})).await;
+	assert_eq!(reply.error(400).1, "messages");
+}
+
+#[tokio::test]
 async fn markup_inside_a_message_should_stay_text() {
 	let server = Server::start(&PLAIN, 8, None).await;
 	let ask = async |content: &str| {
@@ -688,7 +724,8 @@ async fn field_that_is_wrong_should_be_named() {
 		("max_completion_tokens", json!("many"), "invalid_type"),
 		("seed", json!(1.5), "invalid_type"),
 		("n", json!(0), "invalid_value"),
-		("n", json!(2), "unsupported_value"),
+		("n", json!(17), "invalid_value"),
+		("best_of", json!(2), "unsupported_parameter"),
 		("stop", json!(5), "invalid_type"),
 		("stop", json!([""]), "invalid_value"),
 		("stream", json!("yes"), "invalid_type"),
@@ -728,7 +765,7 @@ async fn field_that_is_wrong_should_be_named() {
 		("logprobs", json!(true), "invalid_value"),
 		("prompt", json!({ "a": 1 }), "invalid_type"),
 		("prompt", json!([1, "a"]), "invalid_type"),
-		("prompt", json!(["a", "b"]), "unsupported_value"),
+		("prompt", json!(["a", 5]), "invalid_type"),
 	] {
 		let reply = server.complete(json!({ param: value })).await;
 		assert_eq!(reply.error(400), field(param, code), "{param}");

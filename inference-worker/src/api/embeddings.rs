@@ -1,0 +1,88 @@
+//! `POST /v1/embeddings`: texts to vectors, for models that were made for it.
+
+use super::{ApiError, Shared, params::Fields, prompt};
+use axum::{
+	Json,
+	body::Bytes,
+	extract::{State, rejection::BytesRejection},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A request, read.
+struct Request {
+	inputs: Vec<Vec<u32>>,
+	/// Whether vectors are lists of numbers, or their bytes in base64.
+	numbers: bool,
+}
+
+fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
+	let fields = Fields::parse(body)?;
+	shared.check_model(&fields)?;
+	let model = shared.api.engine.model();
+	if model.head.is_some() {
+		let message = "this model writes texts; embeddings need a model that was made for them";
+		return Err(ApiError::invalid("model", message).with_code("unsupported_value"));
+	}
+	let numbers = match fields.text("encoding_format")? {
+		None | Some("float") => true,
+		Some("base64") => false,
+		Some(_) => {
+			let message = "encoding_format must be float or base64";
+			return Err(ApiError::invalid("encoding_format", message).with_code("invalid_value"));
+		}
+	};
+	let dimensions = model.config.hidden;
+	if fields
+		.get("dimensions")
+		.is_some_and(|wanted| wanted.as_u64() != Some(dimensions as u64))
+	{
+		let message = format!("this model's embeddings have {dimensions} dimensions, no fewer");
+		return Err(ApiError::invalid("dimensions", message).with_code("unsupported_value"));
+	}
+	Ok(Request {
+		inputs: prompt::texts(&fields, "input", model)?,
+		numbers,
+	})
+}
+
+/// `POST /v1/embeddings`.
+pub(super) async fn embeddings(
+	State(shared): State<Arc<Shared>>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	let body = body?;
+	let of_request = shared.clone();
+	// Cutting long texts into tokens takes longer than an async thread may be held up.
+	let Request { inputs, numbers } = tokio::task::spawn_blocking(move || read(&of_request, &body))
+		.await
+		.map_err(|_| ApiError::server("the request could not be read"))??;
+	let (mut tokens, mut data) = (0, Vec::new());
+	for (index, input) in inputs.into_iter().enumerate() {
+		tokens += input.len();
+		let embedding = shared.api.engine.embed(input).await.map_err(|error| {
+			let mut error = ApiError::from(error);
+			if error.code == Some("context_length_exceeded") || error.param.is_some() {
+				error.param = Some("input".into());
+			}
+			error
+		})?;
+		let embedding = if numbers {
+			json!(embedding)
+		} else {
+			let bytes: Vec<u8> = embedding
+				.iter()
+				.flat_map(|value| value.to_le_bytes())
+				.collect();
+			STANDARD.encode(bytes).into()
+		};
+		data.push(json!({ "object": "embedding", "index": index, "embedding": embedding }));
+	}
+	Ok(Json(json!({
+		"object": "list",
+		"model": shared.api.model_name,
+		"data": data,
+		"usage": { "prompt_tokens": tokens, "total_tokens": tokens },
+	})))
+}

@@ -1,0 +1,179 @@
+//! What Prometheus is told: names that mean what those of other servers mean, see docs/monitoring.md.
+
+use crate::engine::Generation;
+use aria_primitives::energy::EvidenceGrade;
+use prometheus::{
+	Counter, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+	Registry, TextEncoder, core::Collector,
+};
+use std::time::Duration;
+
+/// Upper bounds of times to a first token, seconds.
+const FIRST_TOKEN: [f64; 12] = [
+	0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+/// Upper bounds of times per token, seconds.
+const PER_TOKEN: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// Counts and times of a worker, in a registry.
+pub struct Metrics {
+	registry: Registry,
+	http: IntCounterVec,
+	processing: IntGauge,
+	prompt_tokens: IntCounter,
+	prompt_seconds: Counter,
+	predicted_tokens: IntCounter,
+	predicted_seconds: Counter,
+	energy: Counter,
+	receipts: IntCounter,
+	first_token: Histogram,
+	per_token: Histogram,
+}
+
+/// A request under way; it counts until it is dropped.
+pub struct UnderWay(IntGauge);
+
+impl Drop for UnderWay {
+	fn drop(&mut self) {
+		self.0.dec();
+	}
+}
+
+fn register<C: Collector + Clone + 'static>(
+	registry: &Registry,
+	metric: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+	let metric = metric?;
+	registry.register(Box::new(metric.clone()))?;
+	Ok(metric)
+}
+
+impl Metrics {
+	/// Registers all metrics: a registry takes one worker's.
+	///
+	/// # Errors
+	///
+	/// When the registry has metrics of these names already.
+	pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+		let times = |name: &str, help: &str, bounds: &[f64]| {
+			Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds.to_vec()))
+		};
+		Ok(Self {
+			registry: registry.clone(),
+			http: register(
+				registry,
+				IntCounterVec::new(
+					Opts::new("aria_http_requests_total", "Answers to HTTP requests"),
+					&["path", "status"],
+				),
+			)?,
+			processing: register(
+				registry,
+				IntGauge::new(
+					"aria_requests_processing",
+					"Requests being answered, or waiting",
+				),
+			)?,
+			prompt_tokens: register(
+				registry,
+				IntCounter::new("aria_prompt_tokens_total", "Tokens of prompts"),
+			)?,
+			prompt_seconds: register(
+				registry,
+				Counter::new(
+					"aria_prompt_seconds_total",
+					"Seconds in which prompts were read",
+				),
+			)?,
+			predicted_tokens: register(
+				registry,
+				IntCounter::new("aria_tokens_predicted_total", "Tokens of answers"),
+			)?,
+			predicted_seconds: register(
+				registry,
+				Counter::new(
+					"aria_tokens_predicted_seconds_total",
+					"Seconds in which answers were written; those of answers at the same time add up",
+				),
+			)?,
+			energy: register(
+				registry,
+				Counter::new(
+					"aria_energy_joules_total",
+					"Energy of answers, where it is measured or estimated",
+				),
+			)?,
+			receipts: register(
+				registry,
+				IntCounter::new(
+					"aria_receipts_total",
+					"Receipts signed and written to the journal",
+				),
+			)?,
+			first_token: register(
+				registry,
+				times(
+					"aria_time_to_first_token_seconds",
+					"From the engine's taking of a request to its first token",
+					&FIRST_TOKEN,
+				),
+			)?,
+			per_token: register(
+				registry,
+				times(
+					"aria_time_per_output_token_seconds",
+					"Mean time of an answer's tokens after the first",
+					&PER_TOKEN,
+				),
+			)?,
+		})
+	}
+
+	/// Counts an HTTP answer, by the route's pattern.
+	pub(crate) fn responded(&self, path: &str, status: u16) {
+		let status = status.to_string();
+		self.http.with_label_values(&[path, &status]).inc();
+	}
+
+	/// Counts a request until what this returns is dropped.
+	pub(crate) fn under_way(&self) -> UnderWay {
+		self.processing.inc();
+		UnderWay(self.processing.clone())
+	}
+
+	/// Notes the first token of an answer.
+	pub(crate) fn first_token(&self, after: Duration) {
+		self.first_token.observe(after.as_secs_f64());
+	}
+
+	/// Counts a complete answer, its receipt in the journal.
+	pub(crate) fn answered(&self, generation: &Generation) {
+		let (timings, tokens) = (&generation.timings, generation.tokens.len());
+		self.prompt_tokens.inc_by(generation.prompt.len() as u64);
+		self.predicted_tokens.inc_by(tokens as u64);
+		// Clocks may step back; counters must not.
+		self.prompt_seconds.inc_by(timings.prompt_seconds.max(0.0));
+		self.predicted_seconds
+			.inc_by(timings.decode_seconds.max(0.0));
+		if tokens > 1 {
+			self.per_token
+				.observe(timings.decode_seconds / (tokens - 1) as f64);
+		}
+		if generation.energy.grade != EvidenceGrade::Unknown {
+			self.energy
+				.inc_by(generation.energy.microjoules as f64 / 1e6);
+		}
+		self.receipts.inc();
+	}
+
+	/// Everything in the registry, in Prometheus' text format.
+	///
+	/// # Errors
+	///
+	/// When a metric in the registry can't be written.
+	pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+		let mut text = Vec::new();
+		TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+		Ok(text)
+	}
+}
