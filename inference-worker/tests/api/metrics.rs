@@ -94,3 +94,27 @@ async fn requests_should_count_while_they_are_answered() {
 	}
 	assert_eq!(value(&server, "aria_receipts_total").await, Some(0.0));
 }
+
+#[tokio::test]
+async fn documents_should_name_the_metrics_that_there_are() {
+	let server = Server::demo().await;
+	assert_eq!(server.complete(json!({})).await.status, 200);
+	let text = server.get("/metrics").await.body;
+	let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+	let mut there: Vec<&str> = kinds.map(|kind| kind.split_once(' ').unwrap().0).collect();
+	there.sort_unstable();
+	let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+	let dashboard = std::fs::read_to_string(docs.join("grafana.json")).unwrap();
+	serde_json::from_str::<Value>(&dashboard).unwrap();
+	let page = std::fs::read_to_string(docs.join("monitoring.md")).unwrap();
+	for text in [dashboard, page] {
+		let words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+		let mut named: Vec<&str> = words.filter(|word| word.starts_with("aria_")).collect();
+		named
+			.iter_mut()
+			.for_each(|name| *name = name.trim_end_matches("_bucket"));
+		named.sort_unstable();
+		named.dedup();
+		assert_eq!(named, there);
+	}
+}
