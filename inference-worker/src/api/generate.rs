@@ -101,7 +101,7 @@ fn submit(
 	prompt: Vec<u32>,
 	number: u64,
 ) -> Result<Choice, ApiError> {
-	let mut sampling = options.sampling.clone();
+	let mut sampling = options.sampling;
 	sampling.seed = sampling.seed.wrapping_add(number);
 	let request = GenerateRequest {
 		prompt,
