@@ -11,6 +11,7 @@ pub mod cli;
 pub mod energy;
 pub mod engine;
 pub mod hub;
+pub mod keys;
 pub mod metrics;
 pub mod model;
 pub mod p2p;

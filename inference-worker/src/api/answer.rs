@@ -5,10 +5,14 @@ use crate::engine::{
 	FinishReason, Generation,
 	receipt::{ReceiptFile, to_hex},
 };
+use crate::keys::Client;
 use crate::metrics::UnderWay;
 use aria_primitives::{H256, energy::EvidenceGrade};
 use serde_json::{Value, json};
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+	sync::{Arc, atomic::Ordering},
+	time::Instant,
+};
 
 /// The answer to a request, of one choice or several, being made.
 pub(super) struct Answer {
@@ -20,6 +24,8 @@ pub(super) struct Answer {
 	created: u64,
 	/// Choices that share a prompt.
 	choices: usize,
+	/// Whose tokens these are.
+	client: Option<Arc<Client>>,
 	/// The request counts while its answer is being made.
 	_under_way: UnderWay,
 	/// Whether there is one choice and no more: its receipt then stands beside it, not in it.
@@ -62,7 +68,13 @@ fn usage(finished: &[Finished], choices: usize) -> Value {
 
 impl Answer {
 	/// Begins the answer to so many prompts.
-	pub(super) fn new(shared: Arc<Shared>, kind: Kind, options: &Options, prompts: usize) -> Self {
+	pub(super) fn new(
+		shared: Arc<Shared>,
+		kind: Kind,
+		options: &Options,
+		prompts: usize,
+		client: Option<Arc<Client>>,
+	) -> Self {
 		let under_way = shared.api.metrics.under_way();
 		Self {
 			shared,
@@ -72,6 +84,7 @@ impl Answer {
 			id: format!("{}-{}", kind.prefix(), random_hex()),
 			created: unix_seconds(),
 			choices: options.choices,
+			client,
 			_under_way: under_way,
 			alone: prompts * options.choices == 1,
 		}
@@ -104,6 +117,10 @@ impl Answer {
 		let json = file.to_json();
 		let id = api.journal.record(file).await?;
 		api.metrics.answered(&generation);
+		if let Some(client) = &self.client {
+			let tokens = generation.prompt.len() + generation.tokens.len();
+			client.tokens(tokens as u64, Instant::now());
+		}
 		Ok(Finished {
 			prompt_tokens: generation.prompt.len(),
 			output_tokens: generation.tokens.len(),

@@ -1,14 +1,15 @@
 //! `POST /v1/embeddings`: texts to vectors, for models that were made for it.
 
 use super::{ApiError, Shared, params::Fields, prompt};
+use crate::keys::Client;
 use axum::{
-	Json,
+	Extension, Json,
 	body::Bytes,
 	extract::{State, rejection::BytesRejection},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// A request, read.
 struct Request {
@@ -50,6 +51,7 @@ fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 /// `POST /v1/embeddings`.
 pub(super) async fn embeddings(
 	State(shared): State<Arc<Shared>>,
+	client: Option<Extension<Arc<Client>>>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
 	let body = body?;
@@ -78,6 +80,9 @@ pub(super) async fn embeddings(
 			STANDARD.encode(bytes).into()
 		};
 		data.push(json!({ "object": "embedding", "index": index, "embedding": embedding }));
+	}
+	if let Some(Extension(client)) = client {
+		client.tokens(tokens as u64, Instant::now());
 	}
 	Ok(Json(json!({
 		"object": "list",

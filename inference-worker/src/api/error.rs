@@ -11,9 +11,10 @@ use axum::{
 	response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Seconds after which a client may try a full queue again.
-const RETRY_AFTER: &str = "2";
+const RETRY_AFTER: u64 = 2;
 
 /// An error of the API: `{"error": {"message", "type", "param", "code"}}` with its status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,8 @@ pub struct ApiError {
 	pub param: Option<String>,
 	/// For programs.
 	pub code: Option<&'static str>,
+	/// Seconds after which to try again, where that is known.
+	pub retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -39,6 +42,7 @@ impl ApiError {
 			kind,
 			param: None,
 			code: None,
+			retry_after: None,
 		}
 	}
 
@@ -95,6 +99,19 @@ impl ApiError {
 		.with_code("invalid_api_key")
 	}
 
+	/// 429 of a key that used what it may.
+	pub(super) fn rate_limited(reset: Duration) -> Self {
+		let seconds = reset.as_secs().max(1);
+		let mut error = Self::new(
+			StatusCode::TOO_MANY_REQUESTS,
+			"rate_limit_error",
+			format!("this key has used what it may in a minute; try again in {seconds} seconds"),
+		)
+		.with_code("rate_limit_exceeded");
+		error.retry_after = Some(seconds);
+		error
+	}
+
 	/// 404 about a model.
 	pub(super) fn model_not_found(model: &str) -> Self {
 		// What the client sent is repeated, but not at any length.
@@ -142,7 +159,8 @@ impl IntoResponse for ApiError {
 		let headers = response.headers_mut();
 		match self.status {
 			StatusCode::TOO_MANY_REQUESTS => {
-				headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+				let seconds = self.retry_after.unwrap_or(RETRY_AFTER);
+				headers.insert(header::RETRY_AFTER, seconds.into());
 			}
 			StatusCode::UNAUTHORIZED => {
 				headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
 	engine::{EngineHandle, Event, GenerateRequest, TokenEvent},
+	keys::Client,
 	metrics::Metrics,
 };
 use axum::{
-	Json,
+	Extension, Json,
 	body::Bytes,
 	extract::{State, rejection::BytesRejection},
 	http::{HeaderValue, header},
@@ -42,6 +43,13 @@ struct Running {
 	choices: Vec<Choice>,
 }
 
+/// Where a request came in, and from which client.
+#[derive(Clone, Copy)]
+struct Asker {
+	kind: Kind,
+	client: u64,
+}
+
 /// A choice being generated.
 struct Choice {
 	logprobs: Logprobs,
@@ -52,7 +60,12 @@ struct Choice {
 }
 
 /// Reads a request and hands it to the engine.
-fn start(shared: Arc<Shared>, kind: Kind, body: &[u8]) -> Result<Running, ApiError> {
+fn start(
+	shared: Arc<Shared>,
+	client: Option<Arc<Client>>,
+	kind: Kind,
+	body: &[u8],
+) -> Result<Running, ApiError> {
 	let fields = Fields::parse(body)?;
 	shared.check_model(&fields)?;
 	let options = fields.options(kind)?;
@@ -65,11 +78,16 @@ fn start(shared: Arc<Shared>, kind: Kind, body: &[u8]) -> Result<Running, ApiErr
 		let message = format!("at most {MAX_CHOICES} answers per request: n times the prompts");
 		return Err(ApiError::invalid("n", message).with_code("invalid_value"));
 	}
-	let answer = Answer::new(shared.clone(), kind, &options, prompts.len());
+	let number = client.as_ref().map_or(0, |client| client.number());
+	let asker = Asker {
+		kind,
+		client: number,
+	};
+	let answer = Answer::new(shared.clone(), kind, &options, prompts.len(), client);
 	let choices = prompts
 		.iter()
 		.flat_map(|prompt| (0..options.choices as u64).map(move |number| (prompt, number)))
-		.map(|(prompt, number)| submit(&shared, kind, &options, prompt.clone(), number))
+		.map(|(prompt, number)| submit(&shared, asker, &options, prompt.clone(), number))
 		// Dropping those that the engine has taken, when it takes no more, cancels them.
 		.collect::<Result<_, _>>()?;
 	Ok(Running { answer, choices })
@@ -78,12 +96,12 @@ fn start(shared: Arc<Shared>, kind: Kind, body: &[u8]) -> Result<Running, ApiErr
 /// Hands one choice to the engine. Each has a seed of its own, so that it can be asked for again alone.
 fn submit(
 	shared: &Shared,
-	kind: Kind,
+	Asker { kind, client }: Asker,
 	options: &Options,
 	prompt: Vec<u32>,
 	number: u64,
 ) -> Result<Choice, ApiError> {
-	let mut sampling = options.sampling.clone();
+	let mut sampling = options.sampling;
 	sampling.seed = sampling.seed.wrapping_add(number);
 	let request = GenerateRequest {
 		prompt,
@@ -93,6 +111,7 @@ fn submit(
 		stop: options.stop.clone(),
 		logprobs: options.logprobs.is_some(),
 		top_logprobs: options.logprobs.unwrap_or(0),
+		client,
 		..Default::default()
 	};
 	let events = shared.api.engine.submit(request).map_err(|error| {
@@ -125,12 +144,14 @@ impl Choice {
 
 async fn respond(
 	shared: Arc<Shared>,
+	client: Option<Extension<Arc<Client>>>,
 	kind: Kind,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
 	let body = body?;
+	let client = client.map(|Extension(client)| client);
 	// Cutting a long prompt into tokens takes longer than an async thread may be held up.
-	let running = tokio::task::spawn_blocking(move || start(shared, kind, &body))
+	let running = tokio::task::spawn_blocking(move || start(shared, client, kind, &body))
 		.await
 		.map_err(|_| ApiError::server("the request could not be read"))??;
 	if !running.answer.stream {
@@ -150,17 +171,19 @@ async fn respond(
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(
 	State(shared): State<Arc<Shared>>,
+	client: Option<Extension<Arc<Client>>>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	respond(shared, Kind::Chat, body).await
+	respond(shared, client, Kind::Chat, body).await
 }
 
 /// `POST /v1/completions`.
 pub(super) async fn completions(
 	State(shared): State<Arc<Shared>>,
+	client: Option<Extension<Arc<Client>>>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	respond(shared, Kind::Completion, body).await
+	respond(shared, client, Kind::Completion, body).await
 }
 
 async fn whole(running: Running) -> Result<Value, ApiError> {

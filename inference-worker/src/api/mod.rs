@@ -17,7 +17,7 @@ mod shape;
 
 pub use error::ApiError;
 
-use crate::{engine::EngineHandle, metrics::Metrics, service::journal::Journal};
+use crate::{engine::EngineHandle, keys::Keys, metrics::Metrics, service::journal::Journal};
 use aria_primitives::SPEC_VERSION;
 use axum::{
 	Router,
@@ -51,8 +51,10 @@ pub struct ApiState {
 	pub journal: Journal,
 	/// Version of the consent contract in force, 0 off the chain.
 	pub consent_version: Arc<AtomicU32>,
-	/// Key that clients must send; without one, any key is accepted.
+	/// A key that clients may send.
 	pub api_key: Option<String>,
+	/// Other keys that clients may send. With neither, any key is accepted.
+	pub keys: Keys,
 	/// Counts what happens.
 	pub metrics: Metrics,
 	/// Alters a token of each answer before signing it, to test that verifiers notice.

@@ -1,6 +1,6 @@
-//! `aria-worker api`: a running worker's API.
+//! `aria-worker api`: a worker's API and its keys.
 
-use super::api_status;
+use super::{api_key, api_status};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
@@ -16,11 +16,17 @@ enum ApiCommand {
 	/// Show whether a worker is ready, and which models it has.
 	#[command(after_help = "Example:\n  aria-worker api status --url http://127.0.0.1:3000 --json")]
 	Status(api_status::StatusArgs),
+	/// Make, list and revoke the keys that requests must bring.
+	#[command(
+		after_help = "Examples:\n  aria-worker api key new alice\n  aria-worker api key list\n  aria-worker api key revoke alice"
+	)]
+	Key(api_key::KeyArgs),
 }
 
 /// Runs the command.
 pub(super) fn run(args: &ApiArgs) -> Result<ExitCode> {
 	match &args.command {
 		ApiCommand::Status(args) => api_status::run(args),
+		ApiCommand::Key(args) => api_key::run(args),
 	}
 }

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
 
 mod api;
+mod api_key;
 mod api_status;
 mod bench;
 mod chat;
@@ -85,8 +86,10 @@ enum Command {
 		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
 	)]
 	Worker(Box<ServiceArgs>),
-	/// Look at a running worker's API.
-	#[command(after_help = "Example:\n  aria-worker api status --url http://127.0.0.1:3000")]
+	/// Look at a running worker's API, and make its keys.
+	#[command(
+		after_help = "Examples:\n  aria-worker api status --url http://127.0.0.1:3000\n  aria-worker api key new alice --requests-per-minute 60"
+	)]
 	Api(api::ApiArgs),
 	/// Get, list, remove and check models.
 	#[command(

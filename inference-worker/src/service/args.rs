@@ -34,6 +34,10 @@ pub struct ServiceArgs {
 	/// Key that requests must bring as a bearer token.
 	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
 	pub api_key: Option<String>,
+	/// File of keys that requests may bring instead, see `aria-worker api key` [default: api-keys.json in the state
+	/// folder]. Once it is there, a key is needed.
+	#[arg(long, value_name = "FILE")]
+	pub keys_file: Option<PathBuf>,
 	/// WebSocket of a node.
 	#[arg(
 		long,
@@ -92,6 +96,7 @@ impl Default for ServiceArgs {
 			api_host: "127.0.0.1".into(),
 			api_port: 3000,
 			api_key: None,
+			keys_file: None,
 			node: "ws://127.0.0.1:9944".into(),
 			offline: false,
 			worker_key: None,
@@ -152,18 +157,23 @@ impl ServiceArgs {
 	}
 
 	pub(super) fn state_dir(&self) -> Result<PathBuf> {
-		if let Some(dir) = &self.state_dir {
-			return Ok(dir.clone());
+		match &self.state_dir {
+			Some(dir) => Ok(dir.clone()),
+			None => default_state_dir(),
 		}
-		let absolute = |name| {
-			let path = PathBuf::from(std::env::var_os(name)?);
-			path.is_absolute().then_some(path)
-		};
-		let data = absolute("XDG_DATA_HOME")
-			.or_else(|| Some(absolute("HOME")?.join(".local/share")))
-			.context("neither HOME nor XDG_DATA_HOME is set; give a --state-dir")?;
-		Ok(data.join("aria").join("worker"))
 	}
+}
+
+/// Where a worker that is not told keeps its state.
+pub(crate) fn default_state_dir() -> Result<PathBuf> {
+	let absolute = |name| {
+		let path = PathBuf::from(std::env::var_os(name)?);
+		path.is_absolute().then_some(path)
+	};
+	let data = absolute("XDG_DATA_HOME")
+		.or_else(|| Some(absolute("HOME")?.join(".local/share")))
+		.context("neither HOME nor XDG_DATA_HOME is set; give a --state-dir")?;
+	Ok(data.join("aria").join("worker"))
 }
 
 fn read_key(path: &Path) -> Result<String> {

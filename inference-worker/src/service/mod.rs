@@ -10,6 +10,7 @@ mod onboarding;
 mod opener;
 mod verifier;
 
+pub(crate) use args::default_state_dir;
 pub use args::{Role, ServiceArgs};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
 	chain::{Account, Block, Chain, ChainError},
 	energy::Meter,
 	engine::{Engine, EngineHandle, Options},
+	keys::{self, Keys},
 	metrics::Metrics,
 	model::Model,
 	p2p::{self, Answer, Network},
@@ -103,6 +105,16 @@ async fn serve(
 		let dir = dir.clone();
 		tokio::task::spawn_blocking(move || Journal::open(&dir)).await??
 	};
+	let keys = Keys::open(
+		args.keys_file
+			.clone()
+			.unwrap_or_else(|| dir.join(keys::FILE_NAME)),
+	)?;
+	if !listener.local_addr()?.ip().is_loopback() && args.api_key.is_none() && !keys.exist() {
+		tracing::warn!(
+			"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
+		);
+	}
 	let engine = start_engine(&args).await?;
 	let model_name = args
 		.model_name
@@ -116,6 +128,7 @@ async fn serve(
 		journal: journal.clone(),
 		consent_version: consent_version.clone(),
 		api_key: args.api_key.clone(),
+		keys,
 		metrics: Metrics::new(&registry).context("can't register the metrics")?,
 		#[cfg(feature = "fault-injection")]
 		alter_token: args.alter_token,

@@ -4,6 +4,7 @@
 
 mod choices;
 mod embeddings;
+mod keys;
 mod metrics;
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,6 +18,7 @@ use aria_worker::{
 		receipt::{ReceiptFile, parse_hash},
 		recheck::verify_receipt,
 	},
+	keys::{FILE_NAME as KEYS, KeyFile, Keys},
 	metrics::Metrics,
 	model::Model,
 	service::journal::Journal,
@@ -160,6 +162,7 @@ impl Server {
 			journal: journal.clone(),
 			consent_version: Arc::new(AtomicU32::new(7)),
 			api_key: api_key.map(str::to_owned),
+			keys: Keys::open(state_dir.path().join(KEYS)).unwrap(),
 			metrics: Metrics::new(&Registry::new()).unwrap(),
 			#[cfg(feature = "fault-injection")]
 			alter_token: false,
