@@ -1,0 +1,179 @@
+"""Other people's clients, each behind the same few calls, so that one test can ask all of them the same."""
+
+import json
+import os
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+NODE = Path(os.environ.get("ARIA_E2E_JS", "/nonexistent"))
+# LiteLLM asks the internet for prices otherwise.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+
+
+class Refused(Exception):
+    """An error of the API as a client tells it: the classes by which it can be caught, its status and its text."""
+
+    def __init__(self, error: Exception | dict):
+        if isinstance(error, dict):
+            self.names, self.status, self.text = [error["name"]], error["status"], error["message"]
+        else:
+            self.names = [kind.__name__ for kind in type(error).__mro__]
+            self.status, self.text = getattr(error, "status_code", None), str(error)
+        super().__init__(f"{self.names[0]}, {self.status}: {self.text}")
+
+
+def answer(text, finish, usage, logprobs=None, pieces=1) -> dict:
+    return {
+        "text": text,
+        "finish": finish,
+        "usage": usage,
+        "logprobs": logprobs,
+        "pieces": pieces,
+    }
+
+
+def counts(usage) -> list[int]:
+    return [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]
+
+
+def joined(chunks) -> dict:
+    """What chunks in OpenAI's shape say together."""
+    chunks = list(chunks)
+    choices = [c.choices[0] for c in chunks if c.choices]
+    texts = [c.delta.content for c in choices if c.delta.content]
+    usage = [c.usage for c in chunks if getattr(c, "usage", None)]
+    finish = [c.finish_reason for c in choices if c.finish_reason]
+    return answer("".join(texts), finish[-1], counts(usage[-1]), pieces=len(texts))
+
+
+def whole(done) -> dict:
+    choice = done.choices[0]
+    content = choice.logprobs.content if getattr(choice, "logprobs", None) else None
+    logprobs = content and [[t.token, t.logprob, len(t.top_logprobs)] for t in content]
+    return answer(choice.message.content, choice.finish_reason, counts(done.usage), logprobs)
+
+
+class OpenAiPython:
+    """The official `openai` package."""
+
+    name = "openai (Python)"
+    version = version("openai")
+
+    def __init__(self, url: str, key: str, model: str, retries: int = 0):
+        import openai
+
+        self.model, self.openai = model, openai
+        self.client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=retries, timeout=60.0)
+
+    def chat(self, text: str, stream: bool = False, **options) -> dict:
+        request = {"model": self.model, "messages": [{"role": "user", "content": text}], **options}
+        try:
+            if stream:
+                request["stream_options"] = {"include_usage": True}
+                return joined(self.client.chat.completions.create(stream=True, **request))
+            return whole(self.client.chat.completions.create(**request))
+        except self.openai.APIStatusError as error:
+            raise Refused(error) from error
+
+
+class OpenAiNode:
+    """The official `openai` package of Node."""
+
+    name = "openai (Node)"
+
+    def __init__(self, url: str, key: str, model: str, retries: int = 0):
+        self.setup = {"url": f"{url}/v1", "key": key, "retries": retries}
+        self.model = model
+
+    @property
+    def version(self) -> str:
+        return json.loads((NODE / "node_modules/openai/package.json").read_text())["version"]
+
+    def ask(self, question: dict) -> dict:
+        # Beside its node_modules, because imports resolve from the importing file.
+        script = NODE / f"openai-{os.getpid()}.mjs"
+        script.write_bytes((HERE / "js" / "openai.mjs").read_bytes())
+        try:
+            done = subprocess.run(
+                ["node", script, json.dumps({**self.setup, **question})],
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+        finally:
+            script.unlink()
+        assert done.returncode == 0, done.stdout + done.stderr
+        told = json.loads(done.stdout)
+        if "error" in told:
+            raise Refused(told["error"])
+        return told
+
+    def chat(self, text: str, stream: bool = False, **options) -> dict:
+        request = {"model": self.model, "messages": [{"role": "user", "content": text}], "stream": stream, **options}
+        return self.ask({"chat": request})
+
+
+class LangChain:
+    """`ChatOpenAI` of `langchain-openai`."""
+
+    name = "LangChain"
+    version = version("langchain-openai")
+
+    def __init__(self, url: str, key: str, model: str, retries: int = 0):
+        self.setup = {"base_url": f"{url}/v1", "api_key": key, "model": model, "max_retries": retries, "timeout": 60}
+
+    def chat(self, text: str, stream: bool = False, **options) -> dict:
+        import openai
+        from langchain_openai import ChatOpenAI
+
+        call = {name: options.pop(name) for name in ("stop", "response_format") if name in options}
+        model = ChatOpenAI(**self.setup, stream_usage=True, **options)
+        try:
+            if stream:
+                chunks = list(model.stream(text, **call))
+                pieces = [c for c in chunks if c.content]
+                message = chunks[0]
+                for chunk in chunks[1:]:
+                    message += chunk
+            else:
+                message, pieces = model.invoke(text, **call), [1]
+        except openai.APIStatusError as error:
+            raise Refused(error) from error
+        usage = message.usage_metadata
+        content = (message.response_metadata.get("logprobs") or {}).get("content")
+        logprobs = content and [[t["token"], t["logprob"], len(t["top_logprobs"])] for t in content]
+        return answer(
+            message.content,
+            message.response_metadata["finish_reason"],
+            [usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]],
+            logprobs,
+            len(pieces),
+        )
+
+
+class LiteLlm:
+    """`litellm.completion` with the provider `openai`."""
+
+    name = "LiteLLM"
+    version = version("litellm")
+
+    def __init__(self, url: str, key: str, model: str, retries: int = 0):
+        self.setup = {"api_base": f"{url}/v1", "api_key": key, "model": f"openai/{model}", "max_retries": retries}
+
+    def chat(self, text: str, stream: bool = False, **options) -> dict:
+        import litellm
+        import openai
+
+        litellm.suppress_debug_info = True
+        request = {**self.setup, "messages": [{"role": "user", "content": text}], "timeout": 60, **options}
+        try:
+            if stream:
+                return joined(litellm.completion(stream=True, stream_options={"include_usage": True}, **request))
+            return whole(litellm.completion(**request))
+        except openai.APIStatusError as error:
+            raise Refused(error) from error
+
+
+CLIENTS = {"python": OpenAiPython, "node": OpenAiNode, "langchain": LangChain, "litellm": LiteLlm}
