@@ -9,7 +9,7 @@
 //! A key is 256 random bits, so its plain BLAKE2b hash can be neither guessed nor searched: a slow hash, which
 //! passwords need, would only slow down requests.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sp_crypto_hashing::blake2_256;
 use std::{
 	collections::HashMap,
@@ -38,7 +38,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub struct Record {
 	/// What people call it; no two keys share a name.
 	pub name: String,
-	#[serde(with = "hex")]
+	#[serde(serialize_with = "write_hash", deserialize_with = "read_hash")]
 	hash: [u8; 32],
 	/// Seconds since the Unix epoch.
 	pub created: u64,
@@ -48,6 +48,16 @@ pub struct Record {
 	/// Most tokens in a minute, of prompts and answers. A request that begins below it may end above it.
 	#[serde(default, skip_serializing_if = "Option::is_none")]
 	pub tokens_per_minute: Option<u64>,
+}
+
+fn write_hash<S: Serializer>(hash: &[u8; 32], out: S) -> Result<S::Ok, S::Error> {
+	out.serialize_str(&hex::encode(hash))
+}
+
+fn read_hash<'de, D: Deserializer<'de>>(input: D) -> Result<[u8; 32], D::Error> {
+	let mut hash = [0; 32];
+	hex::decode_to_slice(String::deserialize(input)?, &mut hash).map_err(D::Error::custom)?;
+	Ok(hash)
 }
 
 /// The file's text.
