@@ -2,8 +2,12 @@
 
 use super::{
 	ApiError, Shared,
-	params::Fields,
+	fields::Fields,
+	messages::Conversation,
 	prompt::{self, chat_text, token_list},
+	run::blocking,
+	shape::Kind,
+	tools::Tools,
 };
 use crate::engine::receipt::{parse_hash, to_hex};
 use axum::{
@@ -40,6 +44,8 @@ fn describe(shared: &Shared) -> Value {
 			"size": model.bytes,
 			"model_root": to_hex(model.id.as_bytes()),
 			"chat_template": model.template.source().is_some(),
+			"tool_template": model.template.takes_tools(),
+			"sampling": model.sampling.to_json(),
 		},
 	})
 }
@@ -90,22 +96,22 @@ pub(super) async fn receipt(
 	})))
 }
 
-/// Does what takes longer than an async thread may be held up.
-async fn blocking<T: Send + 'static>(
-	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-	tokio::task::spawn_blocking(work)
-		.await
-		.map_err(|_| ApiError::server("the text could not be read"))?
+/// The conversation of a request, with the functions that it offers.
+fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
+	Conversation::of_chat(fields, Tools::read(fields, Kind::Chat)?.as_ref())
 }
 
-/// `POST /apply-template`: `messages` to the `prompt` that the model would get.
+/// `POST /apply-template`: `messages` (and `tools`) to the `prompt` that the model would get.
 pub(super) async fn apply_template(
 	State(shared): State<Arc<Shared>>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
 	let body = body?;
-	let prompt = move || chat_text(&Fields::parse(&body)?, shared.api.engine.model());
+	let prompt = move || {
+		let fields = Fields::parse(&body)?;
+		let served = shared.model_or_first(&fields)?;
+		chat_text(conversation(&fields)?, served.engine.model())
+	};
 	Ok(Json(json!({ "prompt": blocking(prompt).await? })))
 }
 
@@ -119,17 +125,16 @@ pub(super) async fn tokenize(
 	let body = body?;
 	let tokens = move || {
 		let fields = Fields::parse(&body)?;
-		let model = shared.api.engine.model();
-		if fields.get("messages").is_some() {
-			return prompt::chat(&fields, model);
-		}
-		let text = match fields.text("content")? {
-			Some(text) => text,
-			None => fields
-				.text("prompt")?
-				.ok_or_else(|| ApiError::invalid("content", "content is missing"))?,
-		};
+		let served = shared.model_or_first(&fields)?;
+		let model = served.engine.model();
+		let (content, prompt) = (fields.text("content")?, fields.text("prompt")?);
 		let (bos, special) = (fields.flag("add_special")?, fields.flag("parse_special")?);
+		if fields.get("messages").is_some() {
+			return prompt::chat(conversation(&fields)?, model, usize::MAX);
+		}
+		let text = content
+			.or(prompt)
+			.ok_or_else(|| ApiError::invalid("content", "content is missing"))?;
 		model
 			.tokenizer
 			.encode(text, bos, special)
@@ -153,7 +158,8 @@ pub(super) async fn detokenize(
 			ApiError::invalid("tokens", "tokens must be a list of token ids")
 				.with_code("invalid_type")
 		})?;
-	let model = shared.api.engine.model();
+	let served = shared.model_or_first(&fields)?;
+	let model = served.engine.model();
 	if let Some(id) = tokens.iter().find(|id| **id as usize >= model.config.vocab) {
 		let message = format!("token {id} is outside the vocabulary");
 		return Err(ApiError::invalid("tokens", message));

@@ -1,24 +1,38 @@
 //! The OpenAI-compatible HTTP API.
 //!
-//! `POST /v1/chat/completions` and `/v1/completions` (whole or streamed), `GET /v1/models`, `GET /v1/receipts/{id}`,
-//! `POST /v1/embeddings`, `/tokenize`, `/detokenize` and `/apply-template`, `GET /metrics` and `/health`; those of OpenAI also without `/v1`. Fields that this server does
-//! not know are ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt
-//! is signed and in the journal; the response carries it under `aria`.
+//! docs/api.md lists the paths; those of OpenAI are also there without `/v1`. Fields that this server does not know are
+//! ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt is signed and
+//! in the journal; the response carries it under `aria`.
+//!
+//! A request's fields are read by `params` and `messages`, become tokens in `prompt`, run in `run`, and come back in the
+//! shape of their endpoint: `generate` for chats and completions, `responses` for `/v1/responses`.
 
 mod answer;
 mod auth;
 mod embeddings;
+mod energy;
 mod error;
+mod fields;
 mod generate;
 mod info;
+mod messages;
+mod openapi;
 mod params;
 mod prompt;
+mod responses;
+mod run;
 mod shape;
+mod status;
+mod tools;
+mod verify;
 
 pub use error::ApiError;
+pub use status::{About, ChainLink};
 
-use crate::{engine::EngineHandle, keys::Keys, metrics::Metrics, service::journal::Journal};
-use aria_primitives::SPEC_VERSION;
+use crate::{
+	engine::EngineHandle, keys::Keys, metrics::Metrics, model::Model, service::journal::Journal,
+};
+use aria_primitives::{ModelId, SPEC_VERSION};
 use axum::{
 	Router,
 	extract::{DefaultBodyLimit, MatchedPath, Request, State},
@@ -51,6 +65,10 @@ pub struct ApiState {
 	pub journal: Journal,
 	/// Version of the consent contract in force, 0 off the chain.
 	pub consent_version: Arc<AtomicU32>,
+	/// What the worker runs on.
+	pub about: About,
+	/// The link to the chain; none off the chain.
+	pub chain: Option<Arc<ChainLink>>,
 	/// A key that clients may send.
 	pub api_key: Option<String>,
 	/// Other keys that clients may send. With neither, any key is accepted.
@@ -67,18 +85,51 @@ struct Shared {
 	api: Arc<ApiState>,
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
-	fingerprint: String,
+	session: energy::Session,
+}
+
+/// A model that answers.
+#[derive(Clone)]
+struct Served {
+	/// Identifier under which clients ask for it.
+	name: Arc<str>,
+	engine: EngineHandle,
 }
 
 impl Shared {
-	/// Refuses a request for a model that is not served here.
-	fn check_model(&self, fields: &params::Fields) -> Result<(), ApiError> {
+	/// The model that a request names.
+	fn model(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
 			None => Err(ApiError::invalid("model", "model is missing")),
-			Some(name) if name != self.api.model_name => Err(ApiError::model_not_found(name)),
-			Some(_) => Ok(()),
+			Some(name) => self.model_called(name),
 		}
 	}
+
+	/// The model that a request names, the first if it names none.
+	fn model_or_first(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
+		self.model_called(fields.text("model")?.unwrap_or(&self.api.model_name))
+	}
+
+	/// The model of a receipt; if it is not served here, the first, which will say so.
+	async fn model_with_root(&self, _root: &ModelId) -> Result<Served, ApiError> {
+		self.model_called(&self.api.model_name)
+	}
+
+	fn model_called(&self, name: &str) -> Result<Served, ApiError> {
+		if name != self.api.model_name {
+			return Err(ApiError::model_not_found(name));
+		}
+		Ok(Served {
+			name: name.into(),
+			engine: self.api.engine.clone(),
+		})
+	}
+}
+
+/// `system_fingerprint`: what decides every bit of an answer.
+fn fingerprint(model: &Model) -> String {
+	let root = hex::encode(model.id.as_bytes());
+	format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root))
 }
 
 fn unix_seconds() -> u64 {
@@ -89,20 +140,23 @@ fn unix_seconds() -> u64 {
 
 /// The routes of the API.
 pub fn router(state: Arc<ApiState>) -> Router {
-	let root = hex::encode(state.engine.model().id.as_bytes());
 	let shared = Arc::new(Shared {
 		api: state,
 		started: unix_seconds(),
-		fingerprint: format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root)),
+		session: energy::Session::new(),
 	});
 	let both = Router::new()
 		.route("/models", get(info::models))
 		.route("/models/{*id}", get(info::model))
 		.route("/completions", post(generate::completions))
 		.route("/embeddings", post(embeddings::embeddings))
+		.route("/responses", post(responses::create))
 		.route("/chat/completions", post(generate::chat));
 	let with_key = Router::new()
 		.route("/v1/receipts/{id}", get(info::receipt))
+		.route("/v1/status", get(status::status))
+		.route("/v1/energy", get(energy::energy))
+		.route("/v1/verify", post(verify::verify))
 		.route("/tokenize", post(info::tokenize))
 		.route("/detokenize", post(info::detokenize))
 		.route("/apply-template", post(info::apply_template))
@@ -116,6 +170,8 @@ pub fn router(state: Arc<ApiState>) -> Router {
 	Router::new()
 		.route("/health", get(info::health))
 		.route("/v1/health", get(info::health))
+		.route("/openapi.json", get(openapi::json))
+		.route("/docs", get(openapi::page))
 		.merge(with_key)
 		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
@@ -132,7 +188,9 @@ pub(crate) fn chat_prompt(
 	model: &crate::model::Model,
 ) -> Result<Vec<u32>, ApiError> {
 	let body = serde_json::json!({ "messages": messages }).to_string();
-	prompt::chat(&params::Fields::parse(body.as_bytes())?, model)
+	let fields = fields::Fields::parse(body.as_bytes())?;
+	let conversation = messages::Conversation::of_chat(&fields, None)?;
+	prompt::chat(conversation, model, model.config.context)
 }
 
 /// Refuses a body that says itself that it is too long, before any of it is read.

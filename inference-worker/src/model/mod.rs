@@ -9,11 +9,13 @@ mod identity;
 mod load;
 mod open;
 mod safetensors;
+mod sampling;
 pub mod template;
 
 pub use config::{Activation, ModelConfig};
 pub use error::ModelError;
 pub use open::LoadOptions;
+pub use sampling::SamplingDefaults;
 
 use crate::{
 	engine::{EngineError, grammar::Grammars},
@@ -122,6 +124,8 @@ pub struct Model {
 	pub tokenizer: Tokenizer,
 	/// Conversation format.
 	pub template: ChatTemplate,
+	/// How its publisher recommends to sample.
+	pub sampling: SamplingDefaults,
 	/// Embedding, one row per token.
 	pub embedding: Embedding,
 	/// Head, one row per token; none in a model that only embeds.

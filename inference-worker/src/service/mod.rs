@@ -14,7 +14,7 @@ pub(crate) use args::default_state_dir;
 pub use args::{Role, ServiceArgs};
 
 use crate::{
-	api::{self, ApiState},
+	api::{self, About, ApiState, ChainLink},
 	chain::{Account, Block, Chain, ChainError},
 	energy::Meter,
 	engine::{Engine, EngineHandle, Options},
@@ -54,6 +54,8 @@ pub(crate) struct Context {
 	batch_every: Duration,
 	/// The present connection, for requests of verifiers.
 	chain: RwLock<Option<Chain>>,
+	/// What the API says about it.
+	link: Arc<ChainLink>,
 }
 
 /// Waits for a final block after the last one seen.
@@ -115,7 +117,8 @@ async fn serve(
 			"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
 		);
 	}
-	let engine = start_engine(&args).await?;
+	let (engine, about) = start_engine(&args).await?;
+	let link = Arc::new(ChainLink::default());
 	let model_name = args
 		.model_name
 		.clone()
@@ -127,6 +130,8 @@ async fn serve(
 		signer: pair.clone(),
 		journal: journal.clone(),
 		consent_version: consent_version.clone(),
+		about,
+		chain: (!args.offline).then(|| link.clone()),
 		api_key: args.api_key.clone(),
 		keys,
 		metrics: Metrics::new(&registry).context("can't register the metrics")?,
@@ -149,6 +154,7 @@ async fn serve(
 		consent_version,
 		batch_every: Duration::from_secs(args.batch_seconds.max(1)),
 		chain: RwLock::new(None),
+		link,
 	});
 	let duties = async {
 		if args.offline {
@@ -175,7 +181,7 @@ async fn until(
 	}
 }
 
-async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
+async fn start_engine(args: &ServiceArgs) -> Result<(EngineHandle, About)> {
 	let path = args.model.clone();
 	let cores = || std::thread::available_parallelism().map_or(1, usize::from);
 	let threads = args.threads.unwrap_or_else(cores).clamp(1, 1024);
@@ -191,7 +197,9 @@ async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 		prefix_cache: !args.no_prefix_cache,
 		..Options::default()
 	};
-	Ok(Engine::spawn(Arc::new(model), backend, meter, options)?)
+	let about = About::of(&backend, &meter, &options);
+	let engine = Engine::spawn(Arc::new(model), backend, meter, options)?;
+	Ok((engine, about))
 }
 
 async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) -> Result<Network> {
@@ -228,8 +236,10 @@ async fn follow(context: &Context, node: &str, network: &Network) {
 				genesis = Some(chain.genesis());
 				pause = FIRST_RETRY;
 				tracing::info!("connected to {node}");
+				context.link.connected(chain.genesis());
 				set_chain(context, Some(chain.clone()));
 				let error = session(context, &chain, network).await;
+				context.link.lost();
 				set_chain(context, None);
 				tracing::warn!("{error}; connecting again");
 			}
@@ -263,8 +273,15 @@ async fn session(context: &Context, chain: &Chain, network: &Network) -> ChainEr
 		)?;
 		Ok(())
 	};
+	let mut seen = blocks.clone();
+	let watch = async {
+		loop {
+			context.link.finalized(next_block(&mut seen).await?.number);
+		}
+	};
 	tokio::select! {
 		error = chain.follow(&sender) => error,
+		Err::<(), ChainError>(error) = watch => error,
 		result = duties => match result {
 			Ok(()) => ChainError::Node("nothing to do".into()),
 			Err(error) => error,

@@ -6,12 +6,17 @@ mod choices;
 mod embeddings;
 mod keys;
 mod metrics;
+mod openapi;
+mod responses;
+mod sampling;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
+mod tools;
 
 use aria_kernels::{Backend, Isa, Packing};
 use aria_worker::{
-	api::{ApiState, router},
+	api::{About, ApiState, ChainLink, router},
 	energy::Meter,
 	engine::{
 		Engine, EngineHandle, Event, GenerateRequest, Options,
@@ -146,12 +151,24 @@ fn parse(bytes: &[u8]) -> Reply {
 
 impl Server {
 	async fn start(model: &Arc<Model>, queue: usize, api_key: Option<&str>) -> Self {
+		Self::start_with(model, queue, api_key, None).await
+	}
+
+	/// Starts a worker that may declare its power.
+	async fn start_with(
+		model: &Arc<Model>,
+		queue: usize,
+		api_key: Option<&str>,
+		watts: Option<f64>,
+	) -> Self {
 		let options = Options {
 			parallel: 1,
 			queue,
 			..Options::default()
 		};
-		let engine = Engine::spawn(model.clone(), backend(), Meter::default(), options).unwrap();
+		let (backend, meter) = (backend(), Meter::new(Path::new("/nowhere"), watts));
+		let about = About::of(&backend, &meter, &options);
+		let engine = Engine::spawn(model.clone(), backend, meter, options).unwrap();
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
 		let signer = Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap());
@@ -161,6 +178,8 @@ impl Server {
 			signer: signer.clone(),
 			journal: journal.clone(),
 			consent_version: Arc::new(AtomicU32::new(7)),
+			about,
+			chain: Some(Arc::new(ChainLink::default())),
 			api_key: api_key.map(str::to_owned),
 			keys: Keys::open(state_dir.path().join(KEYS)).unwrap(),
 			metrics: Metrics::new(&Registry::new()).unwrap(),
@@ -745,12 +764,6 @@ async fn field_that_is_wrong_should_be_named() {
 			json!({ "type": "yaml" }),
 			"invalid_value",
 		),
-		(
-			"tools",
-			json!([{ "type": "function" }]),
-			"unsupported_parameter",
-		),
-		("tool_choice", json!("required"), "unsupported_parameter"),
 		("suffix", json!("end"), "unsupported_parameter"),
 		("echo", json!(true), "unsupported_parameter"),
 		("best_of", json!(3), "unsupported_parameter"),
@@ -769,6 +782,12 @@ async fn field_that_is_wrong_should_be_named() {
 		("prompt", json!({ "a": 1 }), "invalid_type"),
 		("prompt", json!([1, "a"]), "invalid_type"),
 		("prompt", json!(["a", 5]), "invalid_type"),
+		(
+			"tools",
+			json!([{ "type": "function" }]),
+			"unsupported_parameter",
+		),
+		("tool_choice", json!("required"), "unsupported_parameter"),
 	] {
 		let reply = server.complete(json!({ param: value })).await;
 		assert_eq!(reply.error(400), field(param, code), "{param}");
@@ -795,7 +814,7 @@ async fn field_that_is_wrong_should_be_named() {
 			"invalid_type",
 		),
 		(
-			json!({ "role": "tool", "content": "5" }),
+			json!({ "role": "function", "content": "5" }),
 			"messages[0].role",
 			"unsupported_value",
 		),
@@ -852,11 +871,7 @@ async fn answers_should_obey_bias_penalties_and_schemas() {
 	let reply = server.chat(json!({ "response_format": broken })).await;
 	assert_eq!(
 		reply.error(400),
-		(
-			"invalid_request_error".into(),
-			json!("response_format"),
-			Value::Null
-		)
+		field("response_format", "invalid_grammar")
 	);
 }
 
@@ -905,6 +920,11 @@ async fn context_should_bound_the_answer_and_never_cut_the_prompt() {
 		reply.error(400),
 		field("messages", "context_length_exceeded")
 	);
+	// Long enough that no tokenisation of it fits.
+	let reply = server
+		.complete(json!({ "prompt": "x".repeat(7 << 20) }))
+		.await;
+	assert_eq!(reply.error(400), field("prompt", "context_length_exceeded"));
 	let full =
 		json!({ "prompt": vec![5u32; 254], "max_tokens": 100_000_000_000u64, "logprobs": 0 });
 	let answer = server.complete(full).await.json();
