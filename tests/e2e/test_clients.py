@@ -25,14 +25,14 @@ SCHEMA = {
     "additionalProperties": False,
 }
 
+# Small, because the demonstration model's context is.
 WEATHER = {
     "type": "function",
     "function": {
         "name": "weather",
-        "description": "The weather in a city",
         "parameters": {
             "type": "object",
-            "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}},
+            "properties": {"city": {"enum": ["Oslo", "Rome"]}},
             "required": ["city"],
             "additionalProperties": False,
         },

@@ -272,13 +272,17 @@ impl Fields {
 				Ok(wanted.then_some(top))
 			}
 			Kind::Response => {
+				let wrong = || wrong_type("include", "a list of strings");
 				let included = match self.get("include") {
-					None => false,
-					Some(Value::Array(list)) => list
-						.iter()
-						.any(|item| item == "message.output_text.logprobs"),
-					Some(_) => return Err(wrong_type("include", "a list of strings")),
+					None => &[][..],
+					Some(list) => list.as_array().ok_or_else(wrong)?,
 				};
+				if !included.iter().all(Value::is_string) {
+					return Err(wrong());
+				}
+				let included = included
+					.iter()
+					.any(|item| item == "message.output_text.logprobs");
 				let top = self.top_logprobs()?;
 				Ok((included || top > 0).then_some(top))
 			}

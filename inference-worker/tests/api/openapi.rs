@@ -33,11 +33,7 @@ async fn document_should_have_every_path_of_the_server_and_no_other() {
 			let there = reply.status != 405;
 			let expected = described.contains(&(other.to_owned(), path.clone()));
 			assert_eq!(there, expected, "{other} {path}");
-			assert_ne!(
-				reply.json()["error"]["code"],
-				"not_found",
-				"{method} {path}"
-			);
+			assert!(!reply.body.contains("\"not_found\""), "{method} {path}");
 			if !there {
 				assert!(reply.header("allow").is_some(), "{other} {path}");
 			}

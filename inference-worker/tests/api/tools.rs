@@ -182,7 +182,7 @@ async fn tools_should_be_told_to_the_model_unless_none_may_be_used() {
 	};
 	let plain = prompt(json!({})).await;
 	let told = prompt(asking(json!({}))).await;
-	assert!(told.contains("{\"name\": \"weather\", \"parameters\": {\"type\": \"object\""));
+	assert!(told.contains("{\"name\": \"weather\", \"parameters\": {\"properties\": {\"city\""));
 	assert!(told.contains("<tool_call>"));
 	assert_eq!(
 		prompt(asking(json!({ "tool_choice": "none" }))).await,

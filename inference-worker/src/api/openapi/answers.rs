@@ -34,6 +34,15 @@ pub(super) struct Aria {
 	receipt_file: ReceiptFile,
 }
 
+/// A server-sent event.
+#[derive(ToSchema)]
+pub(super) struct StreamEvent {
+	/// JSON; at the end of a chat's or a completion's stream, `[DONE]`.
+	data: String,
+	/// The type of the events of `/v1/responses`.
+	event: Option<String>,
+}
+
 /// An answer to a conversation.
 #[derive(ToSchema)]
 pub(super) struct ChatCompletion {

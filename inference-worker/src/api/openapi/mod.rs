@@ -13,10 +13,7 @@ use axum::{
 use serde_json::{Value, json};
 use utoipa::{
 	Modify, OpenApi,
-	openapi::{
-		schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type},
-		security::{Http, HttpAuthScheme, SecurityScheme},
-	},
+	openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
 /// The page. Everything that it needs is in it.
@@ -38,6 +35,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 		paths::tokenize, paths::detokenize, paths::apply_template, paths::receipt, paths::verify, paths::status,
 		paths::energy, paths::metrics, paths::health,
 	),
+	components(schemas(answers::Error, answers::ErrorBody)),
 	security(("key" = [])),
 	modifiers(&Key),
 )]
@@ -54,27 +52,41 @@ impl Modify for Key {
 	}
 }
 
-/// An object whose keys are token identifiers.
-fn logit_bias() -> Schema {
-	let number = ObjectBuilder::new()
-		.schema_type(Type::Number)
-		.minimum(Some(-100))
-		.maximum(Some(100));
-	let types = SchemaType::from_iter([Type::Object, Type::Null]);
-	ObjectBuilder::new()
-		.schema_type(types)
-		.description(Some("By token identifier, between -100 and 100."))
-		.property_names(Some(ObjectBuilder::new().pattern(Some("^[0-9]{1,9}$"))))
-		.additional_properties(Some(AdditionalProperties::RefOr(
-			Schema::from(number).into(),
-		)))
-		.into()
+/// What the types can't say about variants and keys, by where it belongs.
+fn limits() -> [(&'static str, Value); 9] {
+	let text = json!({ "minLength": 1, "maxLength": 1024 });
+	let token = json!({ "minimum": 0, "maximum": u32::MAX });
+	let several = json!({ "minItems": 1, "maxItems": 256 });
+	[
+		("Stop/oneOf/0", text.clone()),
+		("Stop/oneOf/1", json!({ "maxItems": 16 })),
+		("Stop/oneOf/1/items", text),
+		("Texts/oneOf/1/items", token),
+		("Texts/oneOf/2", several.clone()),
+		("Texts/oneOf/3", several),
+		("Input/oneOf/1", json!({ "minItems": 1 })),
+		(
+			"Sampling/properties/logit_bias",
+			json!({ "propertyNames": { "pattern": "^[0-9]{1,9}$" } }),
+		),
+		(
+			"Sampling/properties/logit_bias/additionalProperties",
+			json!({ "minimum": -100, "maximum": 100 }),
+		),
+	]
 }
 
 /// The document.
 pub(super) fn document() -> Value {
 	// Made of texts and numbers alone.
-	serde_json::to_value(Document::openapi()).unwrap_or_else(|_| json!({}))
+	let mut document = serde_json::to_value(Document::openapi()).unwrap_or_else(|_| json!({}));
+	for (at, limit) in limits() {
+		let place = document.pointer_mut(&format!("/components/schemas/{at}"));
+		if let (Some(Value::Object(place)), Value::Object(limit)) = (place, limit) {
+			place.extend(limit);
+		}
+	}
+	document
 }
 
 /// `GET /openapi.json`.
@@ -85,4 +97,23 @@ pub(super) async fn json() -> Json<Value> {
 /// `GET /docs`.
 pub(super) async fn page() -> Response {
 	([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn limits_should_have_their_places() {
+		let document = document();
+		for (at, limit) in limits() {
+			let found = document.pointer(&format!("/components/schemas/{at}"));
+			let found = found.and_then(Value::as_object);
+			let limit = limit.as_object().cloned().unwrap_or_default();
+			let has = |(name, value): (&String, &Value)| {
+				found.is_some_and(|found| found.get(name) == Some(value))
+			};
+			assert!(limit.iter().all(has), "{at}: {found:?}");
+		}
+	}
 }

@@ -45,7 +45,7 @@ enum Errors {
 	post, path = "/v1/chat/completions", tag = "answers", request_body = ChatRequest,
 	responses(
 		(status = 200, description = "The answer, or with `stream` its chunks as server-sent events.",
-			content((ChatCompletion = "application/json"), (String = "text/event-stream"))),
+			content((ChatCompletion = "application/json"), (StreamEvent = "text/event-stream"))),
 		Errors,
 	),
 )]
@@ -56,7 +56,7 @@ fn chat() {}
 	post, path = "/v1/completions", tag = "answers", request_body = CompletionRequest,
 	responses(
 		(status = 200, description = "The answer, or with `stream` its chunks as server-sent events.",
-			content((Completion = "application/json"), (String = "text/event-stream"))),
+			content((Completion = "application/json"), (StreamEvent = "text/event-stream"))),
 		Errors,
 	),
 )]
@@ -67,7 +67,7 @@ fn completions() {}
 	post, path = "/v1/responses", tag = "answers", request_body = ResponseRequest,
 	responses(
 		(status = 200, description = "The answer, or with `stream` typed events.",
-			content((ResponseObject = "application/json"), (String = "text/event-stream"))),
+			content((ResponseObject = "application/json"), (StreamEvent = "text/event-stream"))),
 		Errors,
 	),
 )]

@@ -126,8 +126,7 @@ pub(super) struct Sampling {
 	#[schema(minimum = -2, maximum = 2)]
 	frequency_penalty: Option<f64>,
 	/// By token identifier, between -100 and 100.
-	#[schema(schema_with = super::logit_bias)]
-	logit_bias: Option<Map<String, Value>>,
+	logit_bias: Option<std::collections::BTreeMap<String, f64>>,
 	stop: Option<Stop>,
 }
 
@@ -148,15 +147,9 @@ pub(super) struct StreamOptions {
 #[derive(ToSchema, Serialize)]
 #[serde(untagged)]
 pub(super) enum Stop {
-	#[schema(min_length = 1, max_length = 1024)]
 	One(String),
-	#[schema(max_items = 16)]
-	Several(Vec<StopText>),
+	Several(Vec<String>),
 }
-
-#[derive(ToSchema, Serialize)]
-#[schema(min_length = 1, max_length = 1024)]
-pub(super) struct StopText(String);
 
 /// A text, the tokens of one, or a list of texts or of lists of tokens.
 #[derive(ToSchema, Serialize)]
@@ -164,9 +157,7 @@ pub(super) struct StopText(String);
 pub(super) enum Texts {
 	One(String),
 	Tokens(Vec<u32>),
-	#[schema(min_items = 1, max_items = 256)]
 	Several(Vec<String>),
-	#[schema(min_items = 1, max_items = 256)]
 	SeveralTokens(Vec<Vec<u32>>),
 }
 
@@ -329,7 +320,6 @@ pub(super) enum ResponseToolChoice {
 #[serde(untagged)]
 pub(super) enum Input {
 	Text(String),
-	#[schema(min_items = 1)]
 	Items(Vec<InputItem>),
 }
 
