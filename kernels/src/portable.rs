@@ -5,6 +5,7 @@ use crate::{
 	ternary::{
 		codes::Step,
 		dense::{self, Group, Table},
+		fives,
 		two_bit::BLOCK_ROWS,
 	},
 };
@@ -215,6 +216,50 @@ pub(crate) fn dense_dots(
 		}
 	}
 	dots
+}
+
+/// Tables for the activations of one token, five for each table; zeros where there are none.
+pub(crate) fn build_fives(q: &[i8], tables: &mut [fives::Table]) {
+	let mut fives = q.chunks(fives::GROUP_COLS);
+	for table in tables {
+		let q = fives.next().unwrap_or_default();
+		let (low, high) = table.0.split_at_mut(128);
+		for (n, digits) in fives::DIGITS.iter().enumerate() {
+			let products = digits
+				.iter()
+				.zip(q)
+				.map(|(d, q)| i32::from(*d) * i32::from(*q));
+			let value: i32 = products.sum();
+			// Rounded to the nearest, so that what is left is in -16..=15.
+			let part = (value + 16) >> 5;
+			high[n] = part as i8;
+			low[n] = (value - fives::HIGH * part) as i8;
+		}
+	}
+}
+
+/// Adds to `sums` of `sums.len()` panels, of which `panels` is the first, the products of their groups with
+/// one token; a table for each group. What comes to negative fives is less by [`fives::CORRECTION`] each.
+///
+/// `_next` is read soon after.
+pub(crate) fn fives_dots(
+	panels: fives::Panels<'_>,
+	tables: &[fives::Table],
+	_next: fives::Panels<'_>,
+	sums: &mut [[i32; PANEL_ROWS]],
+) {
+	let groups = panels.groups().chunks(panels.together());
+	for (groups, table) in groups.zip(tables) {
+		for (group, sums) in groups.iter().zip(&mut *sums) {
+			for (row, sum) in sums.iter_mut().enumerate() {
+				let byte = group[fives::position(row)];
+				let magnitude = usize::from(byte & 0x7f);
+				let inverse = byte as i8 >> 7;
+				*sum += i32::from(table.0[magnitude] ^ inverse)
+					+ fives::HIGH * i32::from(table.0[128 + magnitude] ^ inverse);
+			}
+		}
+	}
 }
 
 /// Adds to `sums[token][row]` the products of the codes of `steps` with that token's values.

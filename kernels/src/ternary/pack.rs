@@ -2,7 +2,7 @@
 
 use super::{
 	BlockScales, PANEL_ROWS, PackError, Packing, TernaryMatrix, checked_count, dense,
-	expect_length, two_bit,
+	expect_length, fives, two_bit,
 };
 use crate::{math::f16_to_f32, memory::Memory};
 use rayon::prelude::*;
@@ -174,28 +174,36 @@ impl TernaryMatrix {
 		if !(scale.is_finite() && scale > 0.0) {
 			return Err(PackError::Scale(scale));
 		}
-		let (bytes, of_panel, padded) = match packing {
-			Packing::TwoBit => (two_bit::bytes(rows, cols), PANEL_ROWS * cols / 4, cols),
-			Packing::Dense => (
-				dense::bytes(rows, cols),
-				dense::bytes(PANEL_ROWS, cols),
-				dense::padded_cols(cols),
-			),
+		// Rows that are packed together, their bytes, and how many codes of each are stored.
+		let (bytes, together, each, padded) = match packing {
+			Packing::TwoBit => {
+				let each = two_bit::bytes(PANEL_ROWS, cols);
+				(two_bit::bytes(rows, cols), PANEL_ROWS, each, cols)
+			}
+			Packing::Dense => {
+				let each = dense::bytes(PANEL_ROWS, cols);
+				let padded = dense::padded_cols(cols);
+				(dense::bytes(rows, cols), PANEL_ROWS, each, padded)
+			}
+			Packing::Fives => {
+				let together = fives::PANELS * PANEL_ROWS;
+				let each = fives::bytes(together, cols);
+				let padded = fives::padded_cols(cols);
+				(fives::bytes(rows, cols), together, each, padded)
+			}
 		};
 		let mut memory = Memory::zeroed(bytes).ok_or(PackError::Memory { bytes })?;
 		let mut corrections = vec![0; rows.next_multiple_of(PANEL_ROWS)];
-		let panels = memory.bytes_mut().par_chunks_mut(of_panel);
-		let panels = panels
-			.zip(corrections.par_chunks_mut(PANEL_ROWS))
-			.enumerate();
-		let error = panels
+		let parts = memory.bytes_mut().par_chunks_mut(each);
+		let parts = parts.zip(corrections.par_chunks_mut(together)).enumerate();
+		let error = parts
 			.map_init(
 				Vec::new,
-				|codes: &mut Vec<u8>, (panel, (bytes, corrections))| {
-					let first = panel * PANEL_ROWS;
-					let count = PANEL_ROWS.min(rows - first);
+				|codes: &mut Vec<u8>, (part, (bytes, corrections))| {
+					let first = part * together;
+					let count = together.min(rows - first);
 					// Padding is zeros: codes of 1.
-					codes.resize(PANEL_ROWS * padded, 1);
+					codes.resize(together * padded, 1);
 					let codes = &mut codes[..count * padded];
 					for (own, codes) in (first..).zip(codes.chunks_exact_mut(padded)) {
 						let codes = &mut codes[..cols];
@@ -215,6 +223,7 @@ impl TernaryMatrix {
 					match packing {
 						Packing::TwoBit => two_bit::put(bytes, codes, cols),
 						Packing::Dense => dense::put(bytes, codes, padded, corrections),
+						Packing::Fives => fives::put(bytes, codes, padded, corrections),
 					}
 					None
 				},
