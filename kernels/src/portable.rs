@@ -243,9 +243,9 @@ pub(crate) fn build_fives(q: &[i8], tables: &mut [fives::Table]) {
 ///
 /// `_next` is read soon after.
 pub(crate) fn fives_dots(
-	panels: fives::Panels<'_>,
+	panels: fives::PanelBlock<'_>,
 	tables: &[fives::Table],
-	_next: fives::Panels<'_>,
+	_next: fives::PanelBlock<'_>,
 	sums: &mut [[i32; PANEL_ROWS]],
 ) {
 	let groups = panels.groups().chunks(panels.together());

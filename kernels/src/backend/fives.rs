@@ -10,7 +10,7 @@ use crate::{
 	scalar,
 	ternary::{
 		PANEL_ROWS, Panel, TernaryMatrix, codes,
-		fives::{self, BLOCK_GROUPS, PANELS, Panels, Table},
+		fives::{self, BLOCK_GROUPS, PANELS, PanelGroups, Table},
 	},
 };
 
@@ -24,7 +24,7 @@ struct Piece<'a, 'b> {
 	/// The first panel, and how many.
 	first: usize,
 	count: usize,
-	groups: Panels<'a>,
+	groups: PanelGroups<'a>,
 	corrections: [&'a [i32; PANEL_ROWS]; PANELS],
 }
 
@@ -52,15 +52,15 @@ impl Backend {
 				*sums = **corrections;
 			}
 		}
-		for block in 0..codes::blocks(a.cols) {
+		let blocks = codes::blocks(a.cols);
+		for block in 0..blocks {
 			let start = block * BLOCK_GROUPS;
 			let tables = &tables[start..tables.len().min(start + BLOCK_GROUPS)];
-			let after = (block + 1) * BLOCK_GROUPS;
 			for (i, (piece, sums)) in pieces.iter().zip(&mut sums).enumerate() {
-				let groups = piece.groups.block(start, BLOCK_GROUPS);
+				let groups = piece.groups.block(block);
 				let next = match pieces.get(i + 1) {
-					Some(next) => next.groups.block(start, BLOCK_GROUPS),
-					None if after < first.groups.len() => first.groups.block(after, BLOCK_GROUPS),
+					Some(next) => next.groups.block(block),
+					None if block + 1 < blocks => first.groups.block(block + 1),
 					None => groups,
 				};
 				let sums = &mut sums[..piece.count];

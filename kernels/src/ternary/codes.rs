@@ -89,7 +89,7 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 			count * (dense::GROUP_COLS / 4)
 		}
 		Panel::Fives(panel, _) => {
-			let panel = panel.block(block * fives::BLOCK_GROUPS, fives::BLOCK_GROUPS);
+			let panel = panel.block(block);
 			let cols = BLOCK_COLS.min(cols - block * BLOCK_COLS);
 			fives::unpack(panel, cols, codes);
 			cols / 4

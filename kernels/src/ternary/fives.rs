@@ -8,8 +8,9 @@
 //!
 //! A group is five columns of a panel of 64 rows, a byte each, in the order of [`position`]. Four
 //! panels stand together: the first group of each, then the second of each, so that four registers of
-//! weights in a row share a table. The last ones may be fewer than four. The number of columns is padded to
-//! eight groups with zeros.
+//! weights in a row share a table. The last ones may be fewer than four. First come 48 groups of all
+//! panels, then the next 48: a thread that goes by blocks of columns, whose tables stay in the first-level cache,
+//! so reads memory in order. The number of columns is padded to eight groups with zeros.
 
 use super::{PANEL_ROWS, codes};
 
@@ -93,17 +94,36 @@ pub(super) fn bytes(rows: usize, cols: usize) -> usize {
 	rows.div_ceil(PANEL_ROWS) * groups(cols) * size_of::<Group>()
 }
 
+/// A matrix's bytes, for each four panels their blocks of columns.
+pub(super) fn split(mut bytes: &mut [u8], rows: usize, cols: usize) -> Vec<Vec<&mut [u8]>> {
+	let panels = rows.div_ceil(PANEL_ROWS);
+	let mut fours: Vec<_> = (0..panels.div_ceil(PANELS)).map(|_| Vec::new()).collect();
+	for block in 0..codes::blocks(cols) {
+		let groups = BLOCK_GROUPS.min(groups(cols) - block * BLOCK_GROUPS);
+		for (four, blocks) in fours.iter_mut().enumerate() {
+			let together = PANELS.min(panels - four * PANELS);
+			let len = together * groups * size_of::<Group>();
+			let (part, rest) = std::mem::take(&mut bytes).split_at_mut(len);
+			blocks.push(part);
+			bytes = rest;
+		}
+	}
+	fours
+}
+
 /// Stores the rows of up to four panels, `padded` codes each, and sets their corrections.
-pub(super) fn put(bytes: &mut [u8], codes: &[u8], padded: usize, corrections: &mut [i32]) {
-	let groups: &mut [Group] = bytes.as_chunks_mut().0;
-	let panels = groups.len() / (padded / GROUP_COLS);
+pub(super) fn put(blocks: &mut [&mut [u8]], codes: &[u8], padded: usize, corrections: &mut [i32]) {
 	let rows = codes.chunks(PANEL_ROWS * padded);
+	let panels = rows.len();
 	for (panel, (codes, corrections)) in rows.zip(corrections.chunks_mut(PANEL_ROWS)).enumerate() {
 		let mut negatives = [0; PANEL_ROWS];
 		for index in 0..padded / PADDED_COLS {
 			let columns = codes::columns::<PADDED_COLS>(codes, padded, index * PADDED_COLS);
 			for (group, five) in columns.as_chunks::<GROUP_COLS>().0.iter().enumerate() {
-				let group = &mut groups[(index * 8 + group) * panels + panel];
+				let group = index * 8 + group;
+				let (block, at) = (group / BLOCK_GROUPS, group % BLOCK_GROUPS);
+				let groups: &mut [Group] = blocks[block].as_chunks_mut().0;
+				let group = &mut groups[at * panels + panel];
 				let mut bytes = [0; PANEL_ROWS];
 				for row in 0..PANEL_ROWS {
 					// Not above 242, and then 121 less.
@@ -134,31 +154,50 @@ fn digits(byte: u8) -> [i8; GROUP_COLS] {
 pub(super) fn row(bytes: &[u8], rows: usize, row: usize, out: &mut [i8]) {
 	let panel = panel(bytes, rows, out.len(), row / PANEL_ROWS);
 	let at = position(row % PANEL_ROWS);
-	for (group, out) in (0..).zip(out.chunks_mut(GROUP_COLS)) {
-		out.copy_from_slice(&digits(panel.group(group)[at])[..out.len()]);
+	for (group, out) in out.chunks_mut(GROUP_COLS).enumerate() {
+		let block = panel.block(group / BLOCK_GROUPS);
+		let byte = block.group(group % BLOCK_GROUPS)[at];
+		out.copy_from_slice(&digits(byte)[..out.len()]);
 	}
 }
 
-/// A panel's groups, among those of the panels that it stands with.
+/// The groups of a panel, or of it and those that stand with it after it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Panels<'a> {
-	/// From the panel's first group to its last.
+pub(crate) struct PanelGroups<'a> {
+	matrix: &'a [Group],
+	/// Panels in the matrix, and the number of this one.
+	panels: usize,
+	panel: usize,
+}
+
+/// Some of the groups of a panel, and those of others between them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PanelBlock<'a> {
+	/// From the panel's first group to its last, or beyond that to its neighbours' last.
 	groups: &'a [Group],
 	/// How many panels stand together: the distance of a panel's groups.
 	together: usize,
 }
 
-impl<'a> Panels<'a> {
+impl<'a> PanelGroups<'a> {
+	/// The groups of one block of columns.
+	pub(crate) fn block(&self, block: usize) -> PanelBlock<'a> {
+		let before = block * BLOCK_GROUPS;
+		let groups = BLOCK_GROUPS.min(self.matrix.len() / self.panels - before);
+		let first = self.panel / PANELS * PANELS;
+		let together = PANELS.min(self.panels - first);
+		let block = &self.matrix[before * self.panels + first * groups..][..together * groups];
+		PanelBlock {
+			groups: &block[self.panel - first..],
+			together,
+		}
+	}
+}
+
+impl<'a> PanelBlock<'a> {
 	/// One group.
 	pub(crate) fn group(&self, index: usize) -> &'a Group {
 		&self.groups[index * self.together]
-	}
-
-	/// The groups from `first` on, at most `count`, and those of the next panels between them.
-	pub(crate) fn block(&self, first: usize, count: usize) -> Self {
-		let groups = &self.groups[first * self.together..];
-		let groups = &groups[..groups.len().min(count * self.together)];
-		Self { groups, ..*self }
 	}
 
 	/// How many groups there are.
@@ -177,23 +216,20 @@ impl<'a> Panels<'a> {
 	}
 }
 
-/// The groups of a panel of a matrix with `rows` rows.
-pub(super) fn panel(bytes: &[u8], rows: usize, cols: usize, panel: usize) -> Panels<'_> {
-	let first = panel / PANELS * PANELS;
-	let together = PANELS.min(rows.div_ceil(PANEL_ROWS) - first);
-	let groups: &[Group] = bytes.as_chunks().0;
-	let groups = &groups[first * groups_of(cols)..][..together * groups_of(cols)];
-	Panels {
-		groups: &groups[panel - first..],
-		together,
+/// A panel of a matrix with `rows` rows.
+pub(super) fn panel(bytes: &[u8], rows: usize, cols: usize, panel: usize) -> PanelGroups<'_> {
+	let matrix: &[Group] = bytes.as_chunks().0;
+	debug_assert_eq!(matrix.len(), rows.div_ceil(PANEL_ROWS) * groups(cols));
+	PanelGroups {
+		matrix,
+		panels: rows.div_ceil(PANEL_ROWS),
+		panel,
 	}
 }
 
-use groups as groups_of;
-
 /// Unpacks groups to codes: of so many columns only, a multiple of four.
 #[inline(always)]
-pub(crate) fn unpack(panel: Panels<'_>, cols: usize, codes: &mut codes::Codes) {
+pub(crate) fn unpack(panel: PanelBlock<'_>, cols: usize, codes: &mut codes::Codes) {
 	let mut columns = [[0; PANEL_ROWS]; 4 * GROUP_COLS];
 	for (i, steps) in codes.0[..cols / 4].chunks_mut(GROUP_COLS).enumerate() {
 		for (group, five) in columns

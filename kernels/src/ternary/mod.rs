@@ -289,7 +289,7 @@ pub(crate) enum Panel<'a> {
 	/// Groups of 24 columns, and what to add to each row.
 	Dense(&'a [dense::Group], &'a [i32; PANEL_ROWS]),
 	/// Groups of five columns, and what to add to each row.
-	Fives(fives::Panels<'a>, &'a [i32; PANEL_ROWS]),
+	Fives(fives::PanelGroups<'a>, &'a [i32; PANEL_ROWS]),
 }
 
 /// `rows * cols` for an acceptable shape.

@@ -174,32 +174,44 @@ impl TernaryMatrix {
 		if !(scale.is_finite() && scale > 0.0) {
 			return Err(PackError::Scale(scale));
 		}
-		// Rows that are packed together, their bytes, and how many codes of each are stored.
-		let (bytes, together, each, padded) = match packing {
-			Packing::TwoBit => {
-				let each = two_bit::bytes(PANEL_ROWS, cols);
-				(two_bit::bytes(rows, cols), PANEL_ROWS, each, cols)
-			}
+		let (bytes, panel_bytes, padded) = match packing {
+			Packing::TwoBit => (two_bit::bytes(rows, cols), PANEL_ROWS * cols / 4, cols),
 			Packing::Dense => {
-				let each = dense::bytes(PANEL_ROWS, cols);
 				let padded = dense::padded_cols(cols);
-				(dense::bytes(rows, cols), PANEL_ROWS, each, padded)
+				(
+					dense::bytes(rows, cols),
+					dense::bytes(PANEL_ROWS, cols),
+					padded,
+				)
 			}
 			Packing::Fives => {
-				let together = fives::PANELS * PANEL_ROWS;
-				let each = fives::bytes(together, cols);
 				let padded = fives::padded_cols(cols);
-				(fives::bytes(rows, cols), together, each, padded)
+				(
+					fives::bytes(rows, cols),
+					fives::bytes(PANEL_ROWS, cols),
+					padded,
+				)
 			}
 		};
 		let mut memory = Memory::zeroed(bytes).ok_or(PackError::Memory { bytes })?;
 		let mut corrections = vec![0; rows.next_multiple_of(PANEL_ROWS)];
-		let parts = memory.bytes_mut().par_chunks_mut(each);
-		let parts = parts.zip(corrections.par_chunks_mut(together)).enumerate();
+		// Rows that are packed together, and where their bytes go.
+		let (together, parts): (usize, Vec<Vec<&mut [u8]>>) = match packing {
+			Packing::Fives => {
+				let fours = fives::split(memory.bytes_mut(), rows, cols);
+				(fives::PANELS * PANEL_ROWS, fours)
+			}
+			Packing::TwoBit | Packing::Dense => {
+				let panels = memory.bytes_mut().chunks_mut(panel_bytes);
+				(PANEL_ROWS, panels.map(|panel| vec![panel]).collect())
+			}
+		};
+		let corrections_of = corrections.par_chunks_mut(together);
+		let parts = parts.into_par_iter().zip(corrections_of).enumerate();
 		let error = parts
 			.map_init(
 				Vec::new,
-				|codes: &mut Vec<u8>, (part, (bytes, corrections))| {
+				|codes: &mut Vec<u8>, (part, (mut parts, corrections))| {
 					let first = part * together;
 					let count = together.min(rows - first);
 					// Padding is zeros: codes of 1.
@@ -221,9 +233,9 @@ impl TernaryMatrix {
 						observer(first, &rows);
 					}
 					match packing {
-						Packing::TwoBit => two_bit::put(bytes, codes, cols),
-						Packing::Dense => dense::put(bytes, codes, padded, corrections),
-						Packing::Fives => fives::put(bytes, codes, padded, corrections),
+						Packing::TwoBit => two_bit::put(parts[0], codes, cols),
+						Packing::Dense => dense::put(parts[0], codes, padded, corrections),
+						Packing::Fives => fives::put(&mut parts, codes, padded, corrections),
 					}
 					None
 				},

@@ -3,7 +3,9 @@
 use crate::ternary::{
 	PANEL_ROWS, Panel,
 	codes::{self, BLOCK_COLS, Codes, Step},
-	fives::{BLOCK_GROUPS, DIGITS, FOLD_GROUPS, GROUP_COLS, Group, HIGH, PANELS, Panels, Table},
+	fives::{
+		BLOCK_GROUPS, DIGITS, FOLD_GROUPS, GROUP_COLS, Group, HIGH, PANELS, PanelBlock, Table,
+	},
 };
 use core::arch::x86_64::*;
 
@@ -17,9 +19,9 @@ const AHEAD: usize = 6144;
 /// two inversions, two additions; six operations to join the parts of six groups.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 pub(crate) fn fives_dots(
-	panels: Panels<'_>,
+	panels: PanelBlock<'_>,
 	tables: &[Table],
-	next: Panels<'_>,
+	next: PanelBlock<'_>,
 	sums: &mut [[i32; PANEL_ROWS]],
 ) {
 	match sums.len() {
@@ -33,9 +35,9 @@ pub(crate) fn fives_dots(
 /// Of `N` panels, in registers.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 fn dots<const N: usize>(
-	panels: Panels<'_>,
+	panels: PanelBlock<'_>,
 	tables: &[Table],
-	next: Panels<'_>,
+	next: PanelBlock<'_>,
 	sums: &mut [[i32; PANEL_ROWS]],
 ) {
 	assert!(sums.len() == N && tables.len() <= BLOCK_GROUPS && N <= panels.together());
@@ -204,7 +206,7 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 	let Panel::Fives(panel, _) = panel else {
 		return codes::unpack(panel, cols, block, codes);
 	};
-	let panel = panel.block(block * BLOCK_GROUPS, BLOCK_GROUPS);
+	let panel = panel.block(block);
 	let count = BLOCK_COLS.min(cols - block * BLOCK_COLS) / 4;
 	// Four groups are five steps.
 	for (i, steps) in codes.0[..count].chunks_mut(GROUP_COLS).enumerate() {
