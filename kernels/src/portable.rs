@@ -278,8 +278,18 @@ pub(crate) fn multiply(steps: &[Step], q: &[i8], stride: usize, sums: &mut [[i32
 	}
 }
 
-/// Products of the first plane of sixteen head rows with a token of `8 * blocks.len()` values.
-pub(crate) fn head_high_dots(blocks: &[head::Block], q: &[i8]) -> [i32; head::BLOCK_ROWS] {
+/// For each token, `8 * blocks.len()` values, products of the first plane of sixteen head rows with it.
+pub(crate) fn head_high_dots(
+	blocks: &[head::Block],
+	tokens: &[&[i8]],
+	out: &mut [[i32; head::BLOCK_ROWS]],
+) {
+	for (q, out) in tokens.iter().zip(out) {
+		*out = high_dots(blocks, q);
+	}
+}
+
+fn high_dots(blocks: &[head::Block], q: &[i8]) -> [i32; head::BLOCK_ROWS] {
 	assert_eq!(q.len(), blocks.len() * head::BLOCK_COLS);
 	let mut dots = [0; head::BLOCK_ROWS];
 	for (block, q) in blocks.iter().zip(q.as_chunks::<{ head::BLOCK_COLS }>().0) {

@@ -74,14 +74,17 @@ impl Backend {
 		{
 			let high = Disjoint::new(&mut high);
 			let groups = Disjoint::new(&mut groups);
+			let each: Vec<&[i8]> = values.iter().map(|(q, ..)| *q).collect();
 			self.split(group_count, rows * a.cols * tokens, |range| {
+				let mut dots = vec![[0; BLOCK_ROWS]; tokens];
 				for (group, run) in range.flat_map(|group| {
 					let first = group * GROUP_RUNS;
 					(first..runs.min(first + GROUP_RUNS)).map(move |run| (group, run))
 				}) {
 					let real = BLOCK_ROWS.min(rows - run * BLOCK_ROWS);
 					// A run stays in the first-level cache while the tokens pass.
-					for (token, (q, offset, (lower, upper))) in values.iter().enumerate() {
+					kernel!(self, head_high_dots(head.run(run), &each, &mut dots));
+					for (token, (_, offset, (lower, upper))) in values.iter().enumerate() {
 						// SAFETY: each group is in one range and has its own parts.
 						let (high, bounds) = unsafe {
 							let (high, bounds) = (
@@ -90,7 +93,7 @@ impl Backend {
 							);
 							(&mut high[0], &mut bounds[0])
 						};
-						*high = kernel!(self, head_high_dots(head.run(run), q));
+						*high = dots[token];
 						for (high, scale) in high.iter().zip(head.scales(run)).take(real) {
 							let bound = |low| {
 								scalar::rescale(join(*high, low, *offset), a.inv[token], *scale)

@@ -223,14 +223,14 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 fn unpack_steps(groups: [Option<&Group>; 4], steps: &mut [Step]) {
 	let two = _mm512_set1_epi8(2);
-	let mut columns = [_mm512_setzero_si512(); 4 * GROUP_COLS];
-	let parts = columns.as_chunks_mut::<GROUP_COLS>().0;
-	for (group, columns) in groups.iter().zip(parts) {
-		let Some(group) = group else { break };
+	let columns = groups.map(|group| {
+		let Some(group) = group else {
+			return [two; GROUP_COLS];
+		};
 		// SAFETY: a group has 64 bytes.
 		let bytes = unsafe { _mm512_loadu_si512(group.as_ptr().cast()) };
 		let negative = _mm512_movepi8_mask(bytes);
-		for (column, codes) in columns.iter_mut().zip(&CODES) {
+		CODES.each_ref().map(|codes| {
 			// SAFETY: there are 128 bytes.
 			let (first, second) = unsafe {
 				(
@@ -239,9 +239,10 @@ fn unpack_steps(groups: [Option<&Group>; 4], steps: &mut [Step]) {
 				)
 			};
 			let code = _mm512_permutex2var_epi8(first, bytes, second);
-			*column = _mm512_mask_sub_epi8(code, negative, two, code);
-		}
-	}
+			_mm512_mask_sub_epi8(code, negative, two, code)
+		})
+	});
+	let columns = columns.as_flattened();
 	for (step, columns) in steps.iter_mut().zip(columns.as_chunks::<4>().0) {
 		let pairs = [
 			_mm512_unpacklo_epi8(columns[0], columns[1]),
