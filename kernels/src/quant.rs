@@ -23,8 +23,10 @@ pub struct QuantizedActivations {
 	pub(crate) sums: Vec<i32>,
 	/// Of a single token, for dense weights; empty when they were not expected.
 	pub(crate) tables: Vec<dense::Table>,
-	/// As [`tables`](Self::tables), for five weights in a byte.
+	/// As [`tables`](Self::tables), for five weights in a byte; of these values only if `has_fives`, since
+	/// clearing so many takes time.
 	pub(crate) fives: Vec<fives::Table>,
+	pub(crate) has_fives: bool,
 }
 
 /// An activation was infinite or not a number.
@@ -114,7 +116,7 @@ impl QuantizedActivations {
 		self.inv.resize(tokens * self.blocks(), 0.0);
 		self.sums.resize(tokens * self.blocks(), 0);
 		self.tables.clear();
-		self.fives.clear();
+		self.has_fives = false;
 	}
 
 	/// Leaves no tokens, as after a failure.

@@ -51,6 +51,7 @@ impl Backend {
 				let mut tables = std::mem::take(&mut out.fives);
 				self.build_fives(out, &mut tables);
 				out.fives = tables;
+				out.has_fives = true;
 			}
 			_ => {}
 		}
@@ -109,7 +110,7 @@ impl Backend {
 			&a.tables
 		};
 		let mut own = Vec::new();
-		let fives_tables = if tokens == 1 && fives && a.fives.is_empty() {
+		let fives_tables = if tokens == 1 && fives && !a.has_fives {
 			self.build_fives(a, &mut own);
 			&own
 		} else {

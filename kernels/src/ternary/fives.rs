@@ -200,11 +200,6 @@ impl<'a> PanelBlock<'a> {
 		&self.groups[index * self.together]
 	}
 
-	/// How many groups there are.
-	pub(crate) fn len(&self) -> usize {
-		self.groups.len().div_ceil(self.together)
-	}
-
 	/// How many panels stand together.
 	pub(crate) fn together(&self) -> usize {
 		self.together
@@ -238,10 +233,8 @@ pub(crate) fn unpack(panel: PanelBlock<'_>, cols: usize, codes: &mut codes::Code
 			.iter_mut()
 			.enumerate()
 		{
-			let index = 4 * i + group;
-			if index < panel.len() {
-				unpack_group(panel.group(index), five);
-			}
+			// Groups are padded to eight.
+			unpack_group(panel.group(4 * i + group), five);
 		}
 		for (step, columns) in steps.iter_mut().zip(columns.as_chunks::<4>().0) {
 			for (row, four) in step.iter_mut().enumerate() {

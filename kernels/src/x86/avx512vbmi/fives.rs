@@ -150,38 +150,59 @@ static ODD: [i8; 64] = every_second(1);
 /// 64 sums into bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 pub(crate) fn build_fives(q: &[i8], tables: &mut [Table]) {
-	// SAFETY: each has 64 bytes.
-	let load = |bytes: &[i8; 64]| unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
-	let (even, odd) = (load(&EVEN), load(&ODD));
 	let mut fives = q.chunks(GROUP_COLS);
 	for table in tables {
 		let mut five = [0; 6];
 		let values = fives.next().unwrap_or_default();
 		five[..values.len()].copy_from_slice(values);
-		let pairs = [0, 2, 4]
-			.map(|i| _mm512_set1_epi16(i16::from_le_bytes([five[i] as u8, five[i + 1] as u8])));
-		// Digits are one too large; parts are rounded to the nearest.
-		let excess: i16 = five.iter().map(|q| i16::from(*q)).sum();
-		let offset = _mm512_set1_epi16(i16::from(SHIFT) * (16 - excess));
-		let sums = PAIRS.each_ref().map(|digits| {
-			let products: [__m512i; 3] =
-				core::array::from_fn(|i| _mm512_maddubs_epi16(load(&digits[i]), pairs[i]));
-			let first = _mm512_add_epi16(products[0], products[1]);
-			_mm512_add_epi16(first, _mm512_add_epi16(products[2], offset))
-		});
-		for (half, sums) in sums.as_chunks::<2>().0.iter().enumerate() {
-			let high = _mm512_permutex2var_epi8(sums[0], odd, sums[1]);
-			let low = _mm512_permutex2var_epi8(sums[0], even, sums[1]);
-			let low = _mm512_and_si512(_mm512_srli_epi16::<3>(low), _mm512_set1_epi8(31));
-			let low = _mm512_sub_epi8(low, _mm512_set1_epi8(16));
-			// SAFETY: `half` is at most 1, and a table has 256 bytes.
-			unsafe {
-				let at = table.0.as_mut_ptr().add(64 * half);
-				_mm512_storeu_si512(at.cast(), low);
-				_mm512_storeu_si512(at.add(128).cast(), high);
-			}
+		build_table(&five, table);
+	}
+}
+
+/// A table for five values, and a zero.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
+fn build_table(five: &[i8; 6], table: &mut Table) {
+	let pair = |i: usize| _mm512_set1_epi16(i16::from_le_bytes([five[i] as u8, five[i + 1] as u8]));
+	let pairs = [pair(0), pair(2), pair(4)];
+	// Digits are one too large; parts are rounded to the nearest.
+	let excess: i16 = five.iter().map(|q| i16::from(*q)).sum();
+	let offset = _mm512_set1_epi16(i16::from(SHIFT) * (16 - excess));
+	for (half, digits) in PAIRS.as_chunks::<2>().0.iter().enumerate() {
+		let (first, second) = (
+			digit_sums(&digits[0], pairs, offset),
+			digit_sums(&digits[1], pairs, offset),
+		);
+		let high = _mm512_permutex2var_epi8(first, load(&ODD), second);
+		let low = _mm512_permutex2var_epi8(first, load(&EVEN), second);
+		let low = _mm512_and_si512(_mm512_srli_epi16::<3>(low), _mm512_set1_epi8(31));
+		let low = _mm512_sub_epi8(low, _mm512_set1_epi8(16));
+		// SAFETY: `half` is at most 1, and a table has 256 bytes.
+		unsafe {
+			let at = table.0.as_mut_ptr().add(64 * half);
+			_mm512_storeu_si512(at.cast(), low);
+			_mm512_storeu_si512(at.add(128).cast(), high);
 		}
 	}
+}
+
+/// Of 32 magnitudes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
+fn digit_sums(digits: &[[i8; 64]; 3], pairs: [__m512i; 3], offset: __m512i) -> __m512i {
+	let first = _mm512_add_epi16(
+		_mm512_maddubs_epi16(load(&digits[0]), pairs[0]),
+		_mm512_maddubs_epi16(load(&digits[1]), pairs[1]),
+	);
+	let last = _mm512_maddubs_epi16(load(&digits[2]), pairs[2]);
+	_mm512_add_epi16(first, _mm512_add_epi16(last, offset))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
+fn load(bytes: &[i8; 64]) -> __m512i {
+	// SAFETY: there are 64 bytes.
+	unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 /// For each of five columns, the codes of all magnitudes.
@@ -208,40 +229,23 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 	};
 	let panel = panel.block(block);
 	let count = BLOCK_COLS.min(cols - block * BLOCK_COLS) / 4;
-	// Four groups are five steps.
+	// Four groups are five steps; groups are padded to eight.
 	for (i, steps) in codes.0[..count].chunks_mut(GROUP_COLS).enumerate() {
-		let groups = core::array::from_fn(|group| {
-			let index = 4 * i + group;
-			(index < panel.len()).then(|| panel.group(index))
-		});
-		unpack_steps(groups, steps);
+		unpack_steps([0, 1, 2, 3].map(|group| panel.group(4 * i + group)), steps);
 	}
 	count
 }
 
 /// Twenty columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
-fn unpack_steps(groups: [Option<&Group>; 4], steps: &mut [Step]) {
-	let two = _mm512_set1_epi8(2);
-	let columns = groups.map(|group| {
-		let Some(group) = group else {
-			return [two; GROUP_COLS];
-		};
-		// SAFETY: a group has 64 bytes.
-		let bytes = unsafe { _mm512_loadu_si512(group.as_ptr().cast()) };
-		let negative = _mm512_movepi8_mask(bytes);
-		CODES.each_ref().map(|codes| {
-			// SAFETY: there are 128 bytes.
-			let (first, second) = unsafe {
-				(
-					_mm512_loadu_si512(codes.as_ptr().cast()),
-					_mm512_loadu_si512(codes.as_ptr().add(64).cast()),
-				)
-			};
-			let code = _mm512_permutex2var_epi8(first, bytes, second);
-			_mm512_mask_sub_epi8(code, negative, two, code)
-		})
-	});
+fn unpack_steps(groups: [&Group; 4], steps: &mut [Step]) {
+	// Written out: `map` is compiled without the features, and might call.
+	let columns = [
+		unpack_group(groups[0]),
+		unpack_group(groups[1]),
+		unpack_group(groups[2]),
+		unpack_group(groups[3]),
+	];
 	let columns = columns.as_flattened();
 	for (step, columns) in steps.iter_mut().zip(columns.as_chunks::<4>().0) {
 		let pairs = [
@@ -262,4 +266,27 @@ fn unpack_steps(groups: [Option<&Group>; 4], steps: &mut [Step]) {
 			unsafe { _mm512_storeu_si512(step.as_mut_ptr().add(16 * i).cast(), rows) };
 		}
 	}
+}
+
+/// The codes of five columns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
+fn unpack_group(group: &Group) -> [__m512i; GROUP_COLS] {
+	let two = _mm512_set1_epi8(2);
+	// SAFETY: a group has 64 bytes.
+	let bytes = unsafe { _mm512_loadu_si512(group.as_ptr().cast()) };
+	let negative = _mm512_movepi8_mask(bytes);
+	let mut columns = [two; GROUP_COLS];
+	for (column, codes) in columns.iter_mut().zip(&CODES) {
+		// SAFETY: there are 128 bytes.
+		let (first, second) = unsafe {
+			(
+				_mm512_loadu_si512(codes.as_ptr().cast()),
+				_mm512_loadu_si512(codes.as_ptr().add(64).cast()),
+			)
+		};
+		let code = _mm512_permutex2var_epi8(first, bytes, second);
+		*column = _mm512_mask_sub_epi8(code, negative, two, code);
+	}
+	columns
 }
