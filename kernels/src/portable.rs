@@ -218,17 +218,16 @@ pub(crate) fn dense_dots(
 	dots
 }
 
-/// Tables for the activations of one token, five for each table; zeros where there are none.
+/// Tables for the activations of one token: those of a group's columns for each.
 pub(crate) fn build_fives(q: &[i8], tables: &mut [fives::Table]) {
-	let mut fives = q.chunks(fives::GROUP_COLS);
-	for table in tables {
-		let q = fives.next().unwrap_or_default();
+	let none = core::iter::repeat([0; fives::GROUP_COLS]);
+	for (table, q) in tables.iter_mut().zip(fives::group_values(q).chain(none)) {
 		let (low, high) = table.0.split_at_mut(128);
 		for (n, digits) in fives::DIGITS.iter().enumerate() {
 			let products = digits
 				.iter()
 				.zip(q)
-				.map(|(d, q)| i32::from(*d) * i32::from(*q));
+				.map(|(d, q)| i32::from(*d) * i32::from(q));
 			let value: i32 = products.sum();
 			// Rounded to the nearest, so that what is left is in -16..=15.
 			let part = (value + 16) >> 5;

@@ -12,6 +12,7 @@ use crate::{
 	quant::QuantizedActivations,
 	scalar,
 };
+use std::cell::Cell;
 
 /// Runs of sixteen rows that are skipped together when none of their rows can be among the best.
 const GROUP_RUNS: usize = 4;
@@ -23,6 +24,11 @@ pub struct Best {
 	pub candidates: Vec<Candidate>,
 	/// How many logits were computed to find them.
 	pub computed: usize,
+}
+
+thread_local! {
+	/// Products of a first pass: megabytes, which would else be fresh pages for every call.
+	static FIRST_PASS: Cell<Vec<[i32; BLOCK_ROWS]>> = const { Cell::new(Vec::new()) };
 }
 
 /// What the first pass finds out about a token.
@@ -63,7 +69,8 @@ impl Backend {
 		let rows = head.rows();
 		let runs = rows.div_ceil(BLOCK_ROWS);
 		let group_count = runs.div_ceil(GROUP_RUNS);
-		let mut high = vec![[0; BLOCK_ROWS]; tokens * runs];
+		let mut high = FIRST_PASS.take();
+		high.resize(tokens * runs, [0; BLOCK_ROWS]);
 		let mut groups = vec![(f32::NEG_INFINITY, f32::NEG_INFINITY); tokens * group_count];
 		let values: Vec<_> = (0..tokens)
 			.map(|token| {
@@ -135,6 +142,7 @@ impl Backend {
 			// Inside a job, `select` does not divide its own work.
 			self.split(tokens, tokens * rows, |range| range.for_each(select));
 		}
+		FIRST_PASS.set(high);
 		best
 	}
 

@@ -1,12 +1,13 @@
 //! Five weights in a byte.
 //!
-//! Five weights `a` to `e` of consecutive columns make `t = 81a + 27b + 9c + 3d + e` in -121..=121: a
-//! sign in the byte's highest bit and seven bits for the magnitude. For one token the dot product of five
+//! Five weights `a` to `e` of a row make `t = 81a + 27b + 9c + 3d + e` in -121..=121: a sign in the byte's
+//! highest bit and seven bits for the magnitude. They are of every fourth column: four groups have twenty
+//! columns, group `i` of them those from `i` on, so that four codes of consecutive columns come from four bytes. For one token the dot product of five
 //! weights with five activations has only 122 values up to sign, so a kernel builds a [`Table`] of them for
 //! each five columns and looks them up, 64 rows at a time, where the CPU permutes bytes of two registers
 //! (`vpermi2b`, which does not look at the highest bit of an index).
 //!
-//! A group is five columns of a panel of 64 rows, a byte each, in the order of [`position`]. Four
+//! A group is the five columns of a panel of 64 rows, a byte each, in the order of [`position`]. Four
 //! panels stand together: the first group of each, then the second of each, so that four registers of
 //! weights in a row share a table. The last ones may be fewer than four. First come 48 groups of all
 //! panels, then the next 48: a thread that goes by blocks of columns, whose tables stay in the first-level cache,
@@ -16,10 +17,14 @@ use super::{PANEL_ROWS, codes};
 
 /// Columns in a group.
 pub(crate) const GROUP_COLS: usize = 5;
+/// Groups whose columns take turns.
+pub(crate) const TURNS: usize = 4;
+/// Their columns.
+pub(crate) const TURN_COLS: usize = TURNS * GROUP_COLS;
 /// Panels that stand together.
 pub(crate) const PANELS: usize = 4;
-/// Columns are padded to a multiple of this.
-const PADDED_COLS: usize = 8 * GROUP_COLS;
+/// Columns are padded to a multiple of this, eight groups.
+const PADDED_COLS: usize = 2 * TURN_COLS;
 /// Groups in a block of [`codes`].
 pub(crate) const BLOCK_GROUPS: usize = codes::BLOCK_COLS / GROUP_COLS;
 const _: () = assert!(codes::BLOCK_COLS.is_multiple_of(PADDED_COLS));
@@ -79,6 +84,15 @@ pub(crate) const fn position(row: usize) -> usize {
 	row / 16 * 4 + row / 4 % 4 * 16 + row % 4
 }
 
+/// A token's values in the columns of each group, in turn; zeros where there are none.
+#[inline(always)]
+pub(crate) fn group_values(q: &[i8]) -> impl Iterator<Item = [i8; GROUP_COLS]> {
+	q.chunks(TURN_COLS).flat_map(|q| {
+		let value = |at: usize| q.get(at).copied().unwrap_or(0);
+		(0..TURNS).map(move |group| core::array::from_fn(|i| value(group + i * TURNS)))
+	})
+}
+
 /// Columns padded to what is stored.
 pub(crate) fn padded_cols(cols: usize) -> usize {
 	cols.next_multiple_of(PADDED_COLS)
@@ -119,8 +133,10 @@ pub(super) fn put(blocks: &mut [&mut [u8]], codes: &[u8], padded: usize, correct
 		let mut negatives = [0; PANEL_ROWS];
 		for index in 0..padded / PADDED_COLS {
 			let columns = codes::columns::<PADDED_COLS>(codes, padded, index * PADDED_COLS);
-			for (group, five) in columns.as_chunks::<GROUP_COLS>().0.iter().enumerate() {
-				let group = index * 8 + group;
+			for group in 0..PADDED_COLS / GROUP_COLS {
+				let first = group / TURNS * TURN_COLS + group % TURNS;
+				let five: [_; GROUP_COLS] = core::array::from_fn(|i| &columns[first + i * TURNS]);
+				let group = index * (PADDED_COLS / GROUP_COLS) + group;
 				let (block, at) = (group / BLOCK_GROUPS, group % BLOCK_GROUPS);
 				let groups: &mut [Group] = blocks[block].as_chunks_mut().0;
 				let group = &mut groups[at * panels + panel];
@@ -154,10 +170,11 @@ fn digits(byte: u8) -> [i8; GROUP_COLS] {
 pub(super) fn row(bytes: &[u8], rows: usize, row: usize, out: &mut [i8]) {
 	let panel = panel(bytes, rows, out.len(), row / PANEL_ROWS);
 	let at = position(row % PANEL_ROWS);
-	for (group, out) in out.chunks_mut(GROUP_COLS).enumerate() {
+	for (col, out) in out.iter_mut().enumerate() {
+		let group = col / TURN_COLS * TURNS + col % TURNS;
 		let block = panel.block(group / BLOCK_GROUPS);
 		let byte = block.group(group % BLOCK_GROUPS)[at];
-		out.copy_from_slice(&digits(byte)[..out.len()]);
+		*out = digits(byte)[col % TURN_COLS / TURNS];
 	}
 }
 
@@ -225,48 +242,34 @@ pub(super) fn panel(bytes: &[u8], rows: usize, cols: usize, panel: usize) -> Pan
 /// Unpacks groups to codes: of so many columns only, a multiple of four.
 #[inline(always)]
 pub(crate) fn unpack(panel: PanelBlock<'_>, cols: usize, codes: &mut codes::Codes) {
-	let mut columns = [[0; PANEL_ROWS]; 4 * GROUP_COLS];
-	for (i, steps) in codes.0[..cols / 4].chunks_mut(GROUP_COLS).enumerate() {
-		for (group, five) in columns
-			.as_chunks_mut::<GROUP_COLS>()
-			.0
-			.iter_mut()
-			.enumerate()
-		{
+	for (turn, steps) in codes.0[..cols / 4].chunks_mut(GROUP_COLS).enumerate() {
+		for i in 0..TURNS {
 			// Groups are padded to eight.
-			unpack_group(panel.group(4 * i + group), five);
-		}
-		for (step, columns) in steps.iter_mut().zip(columns.as_chunks::<4>().0) {
-			for (row, four) in step.iter_mut().enumerate() {
-				*four = [
-					columns[0][row],
-					columns[1][row],
-					columns[2][row],
-					columns[3][row],
-				];
+			let group = panel.group(turn * TURNS + i);
+			for row in 0..PANEL_ROWS {
+				let codes = byte_codes(group[position(row)]);
+				for (step, code) in steps.iter_mut().zip(codes) {
+					step[row][i] = code;
+				}
 			}
 		}
 	}
 }
 
-/// The codes of five columns.
+/// The weights of a byte, plus one.
 #[inline(always)]
-fn unpack_group(group: &Group, columns: &mut [[u8; PANEL_ROWS]; GROUP_COLS]) {
-	let mut bytes = [0; PANEL_ROWS];
-	for (row, byte) in bytes.iter_mut().enumerate() {
-		*byte = group[position(row)];
+fn byte_codes(byte: u8) -> [u8; GROUP_COLS] {
+	let inverse = (byte as i8 >> 7) as u8;
+	// 121 plus or minus the magnitude, in 0..=242: five digits from 0 to 2, as fractions of 256.
+	let t = (121 + (byte & 0x7f ^ inverse)).wrapping_sub(inverse);
+	let mut rest = (u16::from(t) * 256).div_ceil(243);
+	let mut codes = [0; GROUP_COLS];
+	for code in &mut codes {
+		rest *= 3;
+		*code = (rest >> 8) as u8;
+		rest &= 255;
 	}
-	for (row, byte) in bytes.iter().enumerate() {
-		let inverse = (*byte as i8 >> 7) as u8;
-		// 121 plus or minus the magnitude, in 0..=242: five digits from 0 to 2, as fractions of 256.
-		let t = (121 + (byte & 0x7f ^ inverse)).wrapping_sub(inverse);
-		let mut rest = (u16::from(t) * 256).div_ceil(243);
-		for column in columns.iter_mut() {
-			rest *= 3;
-			column[row] = (rest >> 8) as u8;
-			rest &= 255;
-		}
-	}
+	codes
 }
 
 #[cfg(test)]
@@ -292,23 +295,10 @@ mod tests {
 
 	#[test]
 	fn every_byte_unpacks_to_its_digits() {
-		for first in [0, 64] {
-			let group: Group = core::array::from_fn(|at| (first + at).min(121) as u8);
-			for sign in [0, 0x80] {
-				let group = group.map(|byte| if byte > 0 { byte | sign } else { byte });
-				let mut columns = [[0; PANEL_ROWS]; GROUP_COLS];
-				unpack_group(&group, &mut columns);
-				for row in 0..PANEL_ROWS {
-					let digits = digits(group[position(row)]);
-					for (column, digit) in columns.iter().zip(digits) {
-						assert_eq!(
-							column[row] as i8 - 1,
-							digit,
-							"byte {}",
-							group[position(row)]
-						);
-					}
-				}
+		for magnitude in 0..=121 {
+			for byte in [magnitude, magnitude | 0x80] {
+				let codes = byte_codes(byte).map(|code| code as i8 - 1);
+				assert_eq!(codes, digits(byte), "byte {byte}");
 			}
 		}
 	}
@@ -322,8 +312,14 @@ mod tests {
 			[1, 2, 3, 4, 5],
 			[-1, 0, 64, -3, 127],
 		] {
-			let mut tables = [Table([0; 256])];
-			crate::portable::build_fives(&q, &mut tables);
+			let mut tables = [Table([0; 256]); TURNS];
+			let mut columns = [0; TURN_COLS];
+			columns
+				.iter_mut()
+				.step_by(TURNS)
+				.zip(q)
+				.for_each(|(column, q)| *column = q);
+			crate::portable::build_fives(&columns, &mut tables);
 			for (n, digits) in DIGITS.iter().enumerate().take(122) {
 				let (low, high) = (i32::from(tables[0].0[n]), i32::from(tables[0].0[128 + n]));
 				let products = digits.iter().zip(q).map(|(d, q)| i32::from(*d) * q as i32);

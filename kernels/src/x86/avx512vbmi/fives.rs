@@ -2,9 +2,10 @@
 
 use crate::ternary::{
 	PANEL_ROWS, Panel,
-	codes::{self, BLOCK_COLS, Codes, Step},
+	codes::{self, BLOCK_COLS, Codes},
 	fives::{
-		BLOCK_GROUPS, DIGITS, FOLD_GROUPS, GROUP_COLS, Group, HIGH, PANELS, PanelBlock, Table,
+		BLOCK_GROUPS, DIGITS, FOLD_GROUPS, GROUP_COLS, HIGH, PANELS, PanelBlock, TURNS, Table,
+		group_values,
 	},
 };
 use core::arch::x86_64::*;
@@ -150,12 +151,9 @@ static ODD: [i8; 64] = every_second(1);
 /// 64 sums into bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 pub(crate) fn build_fives(q: &[i8], tables: &mut [Table]) {
-	let mut fives = q.chunks(GROUP_COLS);
-	for table in tables {
-		let mut five = [0; 6];
-		let values = fives.next().unwrap_or_default();
-		five[..values.len()].copy_from_slice(values);
-		build_table(&five, table);
+	let none = core::iter::repeat([0; GROUP_COLS]);
+	for (table, [a, b, c, d, e]) in tables.iter_mut().zip(group_values(q).chain(none)) {
+		build_table(&[a, b, c, d, e, 0], table);
 	}
 }
 
@@ -222,6 +220,9 @@ const fn codes() -> [[u8; 128]; GROUP_COLS] {
 static CODES: [[u8; 128]; GROUP_COLS] = codes();
 
 /// See [`codes::unpack`].
+///
+/// Per twenty columns: four loads and eight operations to put bytes of a row beside each other; for each five
+/// columns of sixteen rows a permutation, a subtraction and a store.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Codes) -> usize {
 	let Panel::Fives(panel, _) = panel else {
@@ -229,64 +230,43 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 	};
 	let panel = panel.block(block);
 	let count = BLOCK_COLS.min(cols - block * BLOCK_COLS) / 4;
-	// Four groups are five steps; groups are padded to eight.
-	for (i, steps) in codes.0[..count].chunks_mut(GROUP_COLS).enumerate() {
-		unpack_steps([0, 1, 2, 3].map(|group| panel.group(4 * i + group)), steps);
-	}
-	count
-}
-
-/// Twenty columns.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
-fn unpack_steps(groups: [&Group; 4], steps: &mut [Step]) {
-	// Written out: `map` is compiled without the features, and might call.
-	let columns = [
-		unpack_group(groups[0]),
-		unpack_group(groups[1]),
-		unpack_group(groups[2]),
-		unpack_group(groups[3]),
-	];
-	let columns = columns.as_flattened();
-	for (step, columns) in steps.iter_mut().zip(columns.as_chunks::<4>().0) {
+	let (two, tables) = (_mm512_set1_epi8(2), &CODES);
+	for (turn, steps) in codes.0[..count].chunks_mut(GROUP_COLS).enumerate() {
+		let group = |i: usize| {
+			// SAFETY: a group has 64 bytes.
+			unsafe { _mm512_loadu_si512(panel.group(turn * TURNS + i).as_ptr().cast()) }
+		};
+		// Groups are padded to eight.
+		let groups = [group(0), group(1), group(2), group(3)];
 		let pairs = [
-			_mm512_unpacklo_epi8(columns[0], columns[1]),
-			_mm512_unpackhi_epi8(columns[0], columns[1]),
-			_mm512_unpacklo_epi8(columns[2], columns[3]),
-			_mm512_unpackhi_epi8(columns[2], columns[3]),
+			_mm512_unpacklo_epi8(groups[0], groups[1]),
+			_mm512_unpacklo_epi8(groups[2], groups[3]),
+			_mm512_unpackhi_epi8(groups[0], groups[1]),
+			_mm512_unpackhi_epi8(groups[2], groups[3]),
 		];
-		// Rows stand so that this puts them in order.
+		// Rows stand so that this puts them in order, sixteen by sixteen, four bytes each.
 		let rows = [
-			_mm512_unpacklo_epi16(pairs[0], pairs[2]),
-			_mm512_unpackhi_epi16(pairs[0], pairs[2]),
-			_mm512_unpacklo_epi16(pairs[1], pairs[3]),
-			_mm512_unpackhi_epi16(pairs[1], pairs[3]),
+			_mm512_unpacklo_epi16(pairs[0], pairs[1]),
+			_mm512_unpackhi_epi16(pairs[0], pairs[1]),
+			_mm512_unpacklo_epi16(pairs[2], pairs[3]),
+			_mm512_unpackhi_epi16(pairs[2], pairs[3]),
 		];
-		for (i, rows) in rows.into_iter().enumerate() {
-			// SAFETY: a step has 256 bytes, and `i` is at most 3.
-			unsafe { _mm512_storeu_si512(step.as_mut_ptr().add(16 * i).cast(), rows) };
+		for (i, bytes) in rows.into_iter().enumerate() {
+			let negative = _mm512_movepi8_mask(bytes);
+			for (step, codes) in steps.iter_mut().zip(tables) {
+				// SAFETY: there are 128 bytes.
+				let (first, second) = unsafe {
+					(
+						_mm512_loadu_si512(codes.as_ptr().cast()),
+						_mm512_loadu_si512(codes.as_ptr().add(64).cast()),
+					)
+				};
+				let code = _mm512_permutex2var_epi8(first, bytes, second);
+				let code = _mm512_mask_sub_epi8(code, negative, two, code);
+				// SAFETY: a step has 256 bytes, and `i` is at most 3.
+				unsafe { _mm512_storeu_si512(step.as_mut_ptr().add(16 * i).cast(), code) };
+			}
 		}
 	}
-}
-
-/// The codes of five columns.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
-fn unpack_group(group: &Group) -> [__m512i; GROUP_COLS] {
-	let two = _mm512_set1_epi8(2);
-	// SAFETY: a group has 64 bytes.
-	let bytes = unsafe { _mm512_loadu_si512(group.as_ptr().cast()) };
-	let negative = _mm512_movepi8_mask(bytes);
-	let mut columns = [two; GROUP_COLS];
-	for (column, codes) in columns.iter_mut().zip(&CODES) {
-		// SAFETY: there are 128 bytes.
-		let (first, second) = unsafe {
-			(
-				_mm512_loadu_si512(codes.as_ptr().cast()),
-				_mm512_loadu_si512(codes.as_ptr().add(64).cast()),
-			)
-		};
-		let code = _mm512_permutex2var_epi8(first, bytes, second);
-		*column = _mm512_mask_sub_epi8(code, negative, two, code);
-	}
-	columns
+	count
 }
