@@ -2,7 +2,7 @@
 
 use crate::{
 	engine::{EngineError, SubmitError},
-	service::journal::JournalError,
+	service::{journal::JournalError, models::Unavailable},
 };
 use axum::{
 	Json,
@@ -121,6 +121,25 @@ impl ApiError {
 		error.with_code("model_not_found")
 	}
 
+	/// 404 about a model that is not here, 503 about one that can't be used now, 500 about one that can't be loaded.
+	pub(super) fn unavailable(model: &str, error: Unavailable) -> Self {
+		let shown: String = model.chars().take(100).collect();
+		let (code, seconds) = match &error {
+			Unavailable::Unknown => return Self::model_not_found(model),
+			Unavailable::Loading { retry_after } => ("model_loading", retry_after.as_secs().max(1)),
+			Unavailable::NoRoom => ("no_memory_for_model", RETRY_AFTER),
+			// The path and what is wrong there are the operator's business, and in the log.
+			Unavailable::Failed(_) => {
+				return Self::server(format!("the model {shown:?} could not be loaded"))
+					.with_code("model_failed");
+			}
+		};
+		let message = format!("{shown:?}: {error}; try again in {seconds} seconds");
+		let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
+		error.retry_after = Some(seconds);
+		error.with_code(code)
+	}
+
 	/// 500.
 	pub(super) fn server(message: impl Into<String>) -> Self {
 		Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
@@ -165,7 +184,11 @@ impl IntoResponse for ApiError {
 			StatusCode::UNAUTHORIZED => {
 				headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
 			}
-			_ => {}
+			_ => {
+				if let Some(seconds) = self.retry_after {
+					headers.insert(header::RETRY_AFTER, seconds.into());
+				}
+			}
 		}
 		response
 	}

@@ -17,7 +17,15 @@ mod shape;
 
 pub use error::ApiError;
 
-use crate::{engine::EngineHandle, keys::Keys, metrics::Metrics, service::journal::Journal};
+use crate::{
+	keys::Keys,
+	metrics::Metrics,
+	model::Model,
+	service::{
+		journal::Journal,
+		models::{Models, Served},
+	},
+};
 use aria_primitives::SPEC_VERSION;
 use axum::{
 	Router,
@@ -30,7 +38,7 @@ use axum::{
 use sp_core::sr25519;
 use std::{
 	sync::{Arc, atomic::AtomicU32},
-	time::{SystemTime, UNIX_EPOCH},
+	time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Longest request body, bytes.
@@ -41,10 +49,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the API needs.
 pub struct ApiState {
-	/// Runs the model.
-	pub engine: EngineHandle,
-	/// Identifier under which clients ask for the model.
-	pub model_name: String,
+	/// What clients may ask for.
+	pub models: Models,
 	/// Signs receipts.
 	pub signer: Arc<sr25519::Pair>,
 	/// Where receipts are on disk before an answer ends.
@@ -57,6 +63,8 @@ pub struct ApiState {
 	pub keys: Keys,
 	/// Counts what happens.
 	pub metrics: Metrics,
+	/// How long an engine with work may seem to do none of it before `/health` says so.
+	pub patience: Duration,
 	/// Alters a token of each answer before signing it, to test that verifiers notice.
 	#[cfg(feature = "fault-injection")]
 	pub alter_token: bool,
@@ -67,18 +75,36 @@ struct Shared {
 	api: Arc<ApiState>,
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
-	fingerprint: String,
 }
 
 impl Shared {
-	/// Refuses a request for a model that is not served here.
-	fn check_model(&self, fields: &params::Fields) -> Result<(), ApiError> {
+	/// The model that a request names.
+	fn model(&self, fields: &params::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
+			Some(name) => self.model_called(name),
 			None => Err(ApiError::invalid("model", "model is missing")),
-			Some(name) if name != self.api.model_name => Err(ApiError::model_not_found(name)),
-			Some(_) => Ok(()),
 		}
 	}
+
+	/// The model that a request names, the first if it names none.
+	fn model_or_first(&self, fields: &params::Fields) -> Result<Served, ApiError> {
+		match fields.text("model")? {
+			Some(name) => self.model_called(name),
+			None => (self.api.models.first())
+				.map_err(|error| ApiError::unavailable("the first model", error)),
+		}
+	}
+
+	fn model_called(&self, name: &str) -> Result<Served, ApiError> {
+		let found = self.api.models.get(name);
+		found.map_err(|error| ApiError::unavailable(name, error))
+	}
+}
+
+/// `system_fingerprint`: what decides every bit of an answer.
+fn fingerprint(model: &Model) -> String {
+	let root = hex::encode(model.id.as_bytes());
+	format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root))
 }
 
 fn unix_seconds() -> u64 {
@@ -89,11 +115,9 @@ fn unix_seconds() -> u64 {
 
 /// The routes of the API.
 pub fn router(state: Arc<ApiState>) -> Router {
-	let root = hex::encode(state.engine.model().id.as_bytes());
 	let shared = Arc::new(Shared {
 		api: state,
 		started: unix_seconds(),
-		fingerprint: format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root)),
 	});
 	let both = Router::new()
 		.route("/models", get(info::models))

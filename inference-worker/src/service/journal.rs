@@ -17,7 +17,7 @@ use crate::engine::receipt::ReceiptFile;
 use aria_primitives::{AccountId, H256, ModelId, merkle, receipt::SignedReceipt, work::BatchId};
 use serde::{Deserialize, Serialize};
 use std::{
-	collections::HashMap,
+	collections::{HashMap, HashSet},
 	fs::{File, OpenOptions, TryLockError},
 	io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
 	path::{Path, PathBuf},
@@ -357,18 +357,30 @@ impl Journal {
 		})
 	}
 
-	/// Up to `limit` receipts of this worker and model that are in no batch, oldest first.
+	/// Models of this worker's receipts that are in no batch.
+	pub fn waiting_models(&self, worker: &AccountId) -> HashSet<ModelId> {
+		self.read(|state| {
+			let receipts = state.waiting.iter().filter_map(|id| {
+				let (file, _) = state.entries.get(id)?;
+				Some(&file.signed.receipt)
+			});
+			let ours = receipts.filter(|receipt| receipt.worker == *worker);
+			ours.map(|receipt| receipt.model).collect()
+		})
+	}
+
+	/// Up to `limit` receipts of this worker and these models that are in no batch, oldest first.
 	pub fn waiting(
 		&self,
 		worker: &AccountId,
-		model: &ModelId,
+		models: &HashSet<ModelId>,
 		limit: usize,
 	) -> Vec<(H256, SignedReceipt)> {
 		self.read(|state| {
 			let receipt =
 				|id: &H256| Some((*id, state.entries.get(id).map(|(file, _)| &file.signed)?));
 			let ours = |(_, signed): &(H256, &SignedReceipt)| {
-				signed.receipt.worker == *worker && signed.receipt.model == *model
+				signed.receipt.worker == *worker && models.contains(&signed.receipt.model)
 			};
 			let found = state.waiting.iter().filter_map(receipt).filter(ours);
 			found

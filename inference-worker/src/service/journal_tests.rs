@@ -25,7 +25,7 @@ fn receipt(seed: u8) -> ReceiptFile {
 
 fn ids(journal: &Journal) -> Vec<H256> {
 	let worker = receipt(0).signed.receipt.worker;
-	let waiting = journal.waiting(&worker, &H256::zero(), usize::MAX);
+	let waiting = journal.waiting(&worker, &HashSet::from([H256::zero()]), usize::MAX);
 	waiting.into_iter().map(|(id, _)| id).collect()
 }
 
@@ -84,11 +84,15 @@ async fn receipts_of_another_key_or_model_should_not_be_gathered() {
 	let journal = Journal::open(dir.path()).unwrap();
 	journal.record(receipt(0)).await.unwrap();
 	let other = AccountId::new([7; 32]);
-	assert!(journal.waiting(&other, &H256::zero(), 10).is_empty());
+	assert!(
+		journal
+			.waiting(&other, &HashSet::from([H256::zero()]), 10)
+			.is_empty()
+	);
 	let worker = receipt(0).signed.receipt.worker;
 	assert!(
 		journal
-			.waiting(&worker, &H256::repeat_byte(1), 10)
+			.waiting(&worker, &HashSet::from([H256::repeat_byte(1)]), 10)
 			.is_empty()
 	);
 	assert_eq!(ids(&journal).len(), 1);

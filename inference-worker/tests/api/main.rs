@@ -6,6 +6,7 @@ mod choices;
 mod embeddings;
 mod keys;
 mod metrics;
+mod models;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -21,12 +22,13 @@ use aria_worker::{
 	keys::{FILE_NAME as KEYS, KeyFile, Keys},
 	metrics::Metrics,
 	model::Model,
-	service::journal::Journal,
+	service::{journal::Journal, models::Models},
 };
 use prometheus::Registry;
 use serde_json::{Value, json};
 use sp_core::{Pair, sr25519};
 use std::{
+	collections::HashSet,
 	net::SocketAddr,
 	path::Path,
 	sync::{Arc, LazyLock, atomic::AtomicU32},
@@ -152,18 +154,23 @@ impl Server {
 			..Options::default()
 		};
 		let engine = Engine::spawn(model.clone(), backend(), Meter::default(), options).unwrap();
+		Self::of(Models::of("aria-demo", engine.clone()), engine, api_key).await
+	}
+
+	/// A worker with these models; `engine` is of the one that tests watch.
+	async fn of(models: Models, engine: EngineHandle, api_key: Option<&str>) -> Self {
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
 		let signer = Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap());
 		let app = router(Arc::new(ApiState {
-			engine: engine.clone(),
-			model_name: "aria-demo".into(),
+			models,
 			signer: signer.clone(),
 			journal: journal.clone(),
 			consent_version: Arc::new(AtomicU32::new(7)),
 			api_key: api_key.map(str::to_owned),
 			keys: Keys::open(state_dir.path().join(KEYS)).unwrap(),
 			metrics: Metrics::new(&Registry::new()).unwrap(),
+			patience: Duration::from_secs(60),
 			#[cfg(feature = "fault-injection")]
 			alter_token: false,
 		}));
@@ -952,7 +959,7 @@ async fn client_that_goes_away_should_cancel_its_answer() {
 	}
 	// An answer that went on to its end would have a receipt.
 	let worker = aria_primitives::AccountId::new(server.signer.public().0);
-	let model = server.engine.model().id;
+	let model = HashSet::from([server.engine.model().id]);
 	assert_eq!(server.journal.waiting(&worker, &model, 9), []);
 	assert_eq!(server.complete(json!({})).await.status, 200);
 	assert_eq!(server.journal.waiting(&worker, &model, 9).len(), 1);
