@@ -84,9 +84,49 @@ impl ApiError {
 		Self::new(
 			StatusCode::PAYLOAD_TOO_LARGE,
 			"invalid_request_error",
-			format!("the body is longer than {} bytes", super::MAX_BODY),
+			format!("the body is longer than {} bytes", super::limits::MAX_BODY),
 		)
 		.with_code("request_too_large")
+	}
+
+	/// 408.
+	pub(super) fn body_too_slow() -> Self {
+		Self::new(
+			StatusCode::REQUEST_TIMEOUT,
+			"invalid_request_error",
+			"the body did not arrive in time",
+		)
+		.with_code("request_timeout")
+	}
+
+	/// 429 because of what others send.
+	pub(super) fn too_many_bodies() -> Self {
+		Self::new(
+			StatusCode::TOO_MANY_REQUESTS,
+			"rate_limit_error",
+			"too many long requests are arriving; try again soon",
+		)
+		.with_code("too_many_bodies")
+	}
+
+	/// 504.
+	pub(super) fn took_too_long() -> Self {
+		Self::new(
+			StatusCode::GATEWAY_TIMEOUT,
+			"server_error",
+			"the answer took longer than this server allows",
+		)
+		.with_code("answer_timeout")
+	}
+
+	/// 403.
+	pub(super) fn origin_not_allowed() -> Self {
+		Self::new(
+			StatusCode::FORBIDDEN,
+			"permission_error",
+			"this server does not answer web pages of this origin: see --cors-origin",
+		)
+		.with_code("origin_not_allowed")
 	}
 
 	/// 401.
@@ -228,8 +268,8 @@ impl From<SubmitError> for ApiError {
 impl From<JournalError> for ApiError {
 	fn from(error: JournalError) -> Self {
 		// The path and the disk's complaint are the operator's business.
-		tracing::error!("the receipt of an answer was not written: {error}");
-		Self::server("the receipt of the answer could not be written").with_code("journal_failed")
+		tracing::error!("{error}");
+		Self::server("the journal of receipts has failed").with_code("journal_failed")
 	}
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// `GET /health`: 503 while the first model is being loaded, and when an engine no longer gets on with its work.
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
-	let (status, word) = match shared.api.models.health(shared.api.patience) {
+	let (status, word) = match shared.api.models.health(shared.api.limits.stuck) {
 		Health::Ready => (StatusCode::OK, "ok"),
 		Health::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading"),
 		Health::Stuck => (StatusCode::SERVICE_UNAVAILABLE, "stuck"),
@@ -93,7 +93,9 @@ pub(super) async fn receipt(
 			.with_code("receipt_not_found")
 	};
 	let hash = parse_hash(&id).ok_or_else(unknown)?;
-	let entry = shared.api.journal.get(&hash).ok_or_else(unknown)?;
+	let journal = shared.api.journal.clone();
+	let entry = blocking(move || Ok(journal.get(&hash)?)).await?;
+	let entry = entry.ok_or_else(unknown)?;
 	let committed = entry
 		.committed
 		.map(|at| json!({ "batch": at.batch, "leaf_index": at.leaf_index }));
@@ -111,7 +113,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, ApiError> {
 	tokio::task::spawn_blocking(work)
 		.await
-		.map_err(|_| ApiError::server("the text could not be read"))?
+		.map_err(|_| ApiError::server("the request could not be done"))?
 }
 
 /// `POST /apply-template`: `messages` to the `prompt` that the model would get.

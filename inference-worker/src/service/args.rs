@@ -1,6 +1,7 @@
 //! Options of the service.
 
 use super::models::ModelChoice;
+use crate::api::Origin;
 use anyhow::{Context as _, Result, bail};
 use aria_primitives::work::Roles;
 use clap::{Args, ValueEnum};
@@ -41,6 +42,21 @@ pub struct ServiceArgs {
 	/// folder]. Once it is there, a key is needed.
 	#[arg(long, value_name = "FILE")]
 	pub keys_file: Option<PathBuf>,
+	/// Certificate for HTTPS, in PEM, followed by those that lead to its authority.
+	#[arg(long, value_name = "FILE", requires = "tls_key")]
+	pub tls_cert: Option<PathBuf>,
+	/// Private key of the certificate, in PEM.
+	#[arg(long, value_name = "FILE", requires = "tls_cert")]
+	pub tls_key: Option<PathBuf>,
+	/// Origin of web pages that may use the API, such as https://chat.example; * for all. May be given several times.
+	#[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
+	pub cors_origins: Vec<Origin>,
+	/// Connections to the API at once; more get 503.
+	#[arg(long, default_value_t = 512, value_parser = positive)]
+	pub max_connections: usize,
+	/// Seconds that an answer may take, waiting for a place included.
+	#[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
+	pub answer_timeout: u64,
 	/// WebSocket of a node.
 	#[arg(
 		long,
@@ -86,7 +102,7 @@ pub struct ServiceArgs {
 	#[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
 	pub batch_seconds: u64,
 	/// Seconds without progress after which /health says that a worker with requests is stuck.
-	#[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+	#[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
 	pub stuck_after: u64,
 	/// Alter one token of every answer, to test that verifiers notice.
 	#[cfg(feature = "fault-injection")]
@@ -103,6 +119,11 @@ impl Default for ServiceArgs {
 			api_port: 3000,
 			api_key: None,
 			keys_file: None,
+			tls_cert: None,
+			tls_key: None,
+			cors_origins: Vec::new(),
+			max_connections: 512,
+			answer_timeout: 3600,
 			node: "ws://127.0.0.1:9944".into(),
 			offline: false,
 			worker_key: None,

@@ -16,7 +16,7 @@ pub(crate) use args::default_state_dir;
 pub use args::{Role, ServiceArgs};
 
 use crate::{
-	api::{self, ApiState},
+	api::{self, ApiState, Limits},
 	chain::{Account, Block, Chain, ChainError},
 	engine::Options,
 	keys::{self, Keys},
@@ -110,11 +110,27 @@ async fn serve(
 			.clone()
 			.unwrap_or_else(|| dir.join(keys::FILE_NAME)),
 	)?;
-	if !listener.local_addr()?.ip().is_loopback() && args.api_key.is_none() && !keys.exist() {
-		tracing::warn!(
-			"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
-		);
+	if !listener.local_addr()?.ip().is_loopback() {
+		if args.api_key.is_none() && !keys.exist() {
+			tracing::warn!(
+				"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
+			);
+		} else if args.tls_cert.is_none() {
+			tracing::warn!(
+				"keys, prompts and answers can be read on their way: set --tls-cert and --tls-key, or put a proxy with TLS in front"
+			);
+		}
 	}
+	let limits = Limits {
+		connections: args.max_connections,
+		answer: Duration::from_secs(args.answer_timeout),
+		stuck: Duration::from_secs(args.stuck_after),
+		..Limits::default()
+	};
+	let tls = match (&args.tls_cert, &args.tls_key) {
+		(Some(certificate), Some(key)) => Some(api::acceptor(certificate, key)?),
+		_ => None,
+	};
 	let models = open_models(&args).await?;
 	let consent_version = Arc::new(AtomicU32::new(0));
 	let state = Arc::new(ApiState {
@@ -125,16 +141,19 @@ async fn serve(
 		api_key: args.api_key.clone(),
 		keys,
 		metrics: Metrics::new(&registry).context("can't register the metrics")?,
-		patience: Duration::from_secs(args.stuck_after),
+		limits,
+		origins: args.cors_origins.clone(),
 		#[cfg(feature = "fault-injection")]
 		alter_token: args.alter_token,
 	});
 	tracing::info!(
-		"API on http://{}, account {}",
+		"API on {}://{}, account {}",
+		if tls.is_some() { "https" } else { "http" },
 		listener.local_addr()?,
 		me.to_ss58check()
 	);
-	let server = axum::serve(listener, api::router(state)).with_graceful_shutdown(shutdown.clone());
+	let router = api::router(state);
+	let server = api::serve(listener, router, tls, limits, shutdown.clone());
 	let context = Arc::new(Context {
 		models,
 		journal,
@@ -155,7 +174,7 @@ async fn serve(
 		anyhow::Ok(())
 	};
 	tokio::select! {
-		result = server => result.context("the API failed"),
+		() = server => Ok(()),
 		result = until(shutdown, duties) => result,
 	}
 }
