@@ -1,12 +1,15 @@
 //! What turns a finished generation into an answer: its receipt, its usage, and its frame.
 
-use super::{ApiError, Shared, params::Options, random_hex, shape::Kind, unix_seconds};
+use super::{
+	ApiError, Shared, fingerprint, params::Options, random_hex, shape::Kind, unix_seconds,
+};
 use crate::engine::{
 	FinishReason, Generation,
 	receipt::{ReceiptFile, to_hex},
 };
 use crate::keys::Client;
 use crate::metrics::UnderWay;
+use crate::service::models::Served;
 use aria_primitives::{H256, energy::EvidenceGrade};
 use serde_json::{Value, json};
 use std::{
@@ -17,6 +20,9 @@ use std::{
 /// The answer to a request, of one choice or several, being made.
 pub(super) struct Answer {
 	pub(super) shared: Arc<Shared>,
+	/// Who answers. It stays in memory meanwhile.
+	pub(super) served: Served,
+	fingerprint: String,
 	pub(super) kind: Kind,
 	pub(super) stream: bool,
 	include_usage: bool,
@@ -70,6 +76,7 @@ impl Answer {
 	/// Begins the answer to so many prompts.
 	pub(super) fn new(
 		shared: Arc<Shared>,
+		served: Served,
 		kind: Kind,
 		options: &Options,
 		prompts: usize,
@@ -78,6 +85,8 @@ impl Answer {
 		let under_way = shared.api.metrics.under_way();
 		Self {
 			shared,
+			fingerprint: fingerprint(served.engine.model()),
+			served,
 			kind,
 			stream: options.stream,
 			include_usage: options.stream && options.include_usage,
@@ -97,7 +106,7 @@ impl Answer {
 		let generation = {
 			let mut generation = generation;
 			if api.alter_token {
-				crate::engine::alter_token(&mut generation, api.engine.model());
+				crate::engine::alter_token(&mut generation, self.served.engine.model());
 			}
 			generation
 		};
@@ -109,7 +118,7 @@ impl Answer {
 		};
 		let file = ReceiptFile::sign(
 			&generation,
-			api.engine.model().id,
+			self.served.engine.model().id,
 			api.consent_version.load(Ordering::Relaxed),
 			H256(rand::random()),
 			&api.signer,
@@ -138,8 +147,8 @@ impl Answer {
 			"id": self.id,
 			"object": self.kind.object(self.stream),
 			"created": self.created,
-			"model": self.shared.api.model_name,
-			"system_fingerprint": self.shared.fingerprint,
+			"model": &*self.served.name,
+			"system_fingerprint": self.fingerprint,
 			"choices": choices,
 		})
 	}

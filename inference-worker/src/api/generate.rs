@@ -67,9 +67,9 @@ fn start(
 	body: &[u8],
 ) -> Result<Running, ApiError> {
 	let fields = Fields::parse(body)?;
-	shared.check_model(&fields)?;
+	let served = shared.model(&fields)?;
 	let options = fields.options(kind)?;
-	let model = shared.api.engine.model();
+	let model = served.engine.model();
 	let prompts = match kind {
 		Kind::Chat => vec![prompt::chat(&fields, model)?],
 		Kind::Completion => prompt::texts(&fields, "prompt", model)?,
@@ -83,11 +83,12 @@ fn start(
 		kind,
 		client: number,
 	};
-	let answer = Answer::new(shared.clone(), kind, &options, prompts.len(), client);
+	let engine = served.engine.clone();
+	let answer = Answer::new(shared, served, kind, &options, prompts.len(), client);
 	let choices = prompts
 		.iter()
 		.flat_map(|prompt| (0..options.choices as u64).map(move |number| (prompt, number)))
-		.map(|(prompt, number)| submit(&shared, asker, &options, prompt.clone(), number))
+		.map(|(prompt, number)| submit(&engine, asker, &options, prompt.clone(), number))
 		// Dropping those that the engine has taken, when it takes no more, cancels them.
 		.collect::<Result<_, _>>()?;
 	Ok(Running { answer, choices })
@@ -95,7 +96,7 @@ fn start(
 
 /// Hands one choice to the engine. Each has a seed of its own, so that it can be asked for again alone.
 fn submit(
-	shared: &Shared,
+	engine: &EngineHandle,
 	Asker { kind, client }: Asker,
 	options: &Options,
 	prompt: Vec<u32>,
@@ -114,7 +115,7 @@ fn submit(
 		client,
 		..Default::default()
 	};
-	let events = shared.api.engine.submit(request).map_err(|error| {
+	let events = engine.submit(request).map_err(|error| {
 		let mut error = ApiError::from(error);
 		if error.code == Some("context_length_exceeded") {
 			let param = match kind {
@@ -188,7 +189,7 @@ pub(super) async fn completions(
 
 async fn whole(running: Running) -> Result<Value, ApiError> {
 	let Running { answer, choices } = running;
-	let engine = answer.shared.api.engine.clone();
+	let engine = answer.served.engine.clone();
 	let (mut finished, mut logprobs) = (Vec::new(), Vec::new());
 	// One after the other: each choice's events have room while they wait.
 	for mut choice in choices {
@@ -236,7 +237,7 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 	let events = choices.iter_mut().map(take).collect();
 	async_stream::stream! {
 		let kind = answer.kind;
-		let engine = answer.shared.api.engine.clone();
+		let engine = answer.served.engine.clone();
 		for index in 0..choices.len() {
 			if let Some(opening) = kind.opening(index) {
 				yield data(&answer.chunk(opening));

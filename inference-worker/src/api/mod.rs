@@ -11,40 +11,54 @@ mod embeddings;
 mod error;
 mod generate;
 mod info;
+mod limits;
+mod origins;
 mod params;
 mod prompt;
+mod server;
 mod shape;
+mod tls;
 
 pub use error::ApiError;
+pub use limits::Limits;
+pub use origins::Origin;
+pub use server::serve;
+pub use tls::acceptor;
 
-use crate::{engine::EngineHandle, keys::Keys, metrics::Metrics, service::journal::Journal};
+use crate::{
+	keys::Keys,
+	metrics::Metrics,
+	model::Model,
+	service::{
+		journal::Journal,
+		models::{Models, Served},
+	},
+};
 use aria_primitives::SPEC_VERSION;
 use axum::{
 	Router,
 	extract::{DefaultBodyLimit, MatchedPath, Request, State},
-	http::{HeaderName, HeaderValue, header},
-	middleware::{self, Next},
+	http::{HeaderName, HeaderValue},
+	middleware::{self, Next, from_fn_with_state as with},
 	response::Response,
 	routing::{get, post},
 };
 use sp_core::sr25519;
 use std::{
 	sync::{Arc, atomic::AtomicU32},
-	time::{SystemTime, UNIX_EPOCH},
+	time::{Instant, SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::Semaphore;
+use tracing::Instrument;
 
-/// Longest request body, bytes.
-pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
 /// Longest request identifier that is echoed, bytes.
 const MAX_REQUEST_ID: usize = 128;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the API needs.
 pub struct ApiState {
-	/// Runs the model.
-	pub engine: EngineHandle,
-	/// Identifier under which clients ask for the model.
-	pub model_name: String,
+	/// What clients may ask for.
+	pub models: Models,
 	/// Signs receipts.
 	pub signer: Arc<sr25519::Pair>,
 	/// Where receipts are on disk before an answer ends.
@@ -57,6 +71,10 @@ pub struct ApiState {
 	pub keys: Keys,
 	/// Counts what happens.
 	pub metrics: Metrics,
+	/// What connections and requests may cost.
+	pub limits: Limits,
+	/// Web pages that may use the API.
+	pub origins: Vec<Origin>,
 	/// Alters a token of each answer before signing it, to test that verifiers notice.
 	#[cfg(feature = "fault-injection")]
 	pub alter_token: bool,
@@ -67,18 +85,38 @@ struct Shared {
 	api: Arc<ApiState>,
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
-	fingerprint: String,
+	/// Memory for bodies that are being read.
+	bodies: Arc<Semaphore>,
 }
 
 impl Shared {
-	/// Refuses a request for a model that is not served here.
-	fn check_model(&self, fields: &params::Fields) -> Result<(), ApiError> {
+	/// The model that a request names.
+	fn model(&self, fields: &params::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
+			Some(name) => self.model_called(name),
 			None => Err(ApiError::invalid("model", "model is missing")),
-			Some(name) if name != self.api.model_name => Err(ApiError::model_not_found(name)),
-			Some(_) => Ok(()),
 		}
 	}
+
+	/// The model that a request names, the first if it names none.
+	fn model_or_first(&self, fields: &params::Fields) -> Result<Served, ApiError> {
+		match fields.text("model")? {
+			Some(name) => self.model_called(name),
+			None => (self.api.models.first())
+				.map_err(|error| ApiError::unavailable("the first model", error)),
+		}
+	}
+
+	fn model_called(&self, name: &str) -> Result<Served, ApiError> {
+		let found = self.api.models.get(name);
+		found.map_err(|error| ApiError::unavailable(name, error))
+	}
+}
+
+/// `system_fingerprint`: what decides every bit of an answer.
+fn fingerprint(model: &Model) -> String {
+	let root = hex::encode(model.id.as_bytes());
+	format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root))
 }
 
 fn unix_seconds() -> u64 {
@@ -89,11 +127,10 @@ fn unix_seconds() -> u64 {
 
 /// The routes of the API.
 pub fn router(state: Arc<ApiState>) -> Router {
-	let root = hex::encode(state.engine.model().id.as_bytes());
 	let shared = Arc::new(Shared {
+		bodies: limits::memory(&state.limits),
 		api: state,
 		started: unix_seconds(),
-		fingerprint: format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root)),
 	});
 	let both = Router::new()
 		.route("/models", get(info::models))
@@ -109,21 +146,29 @@ pub fn router(state: Arc<ApiState>) -> Router {
 		.route("/metrics", get(info::metrics))
 		.nest("/v1", both.clone())
 		.merge(both)
-		.route_layer(middleware::from_fn_with_state(
-			shared.clone(),
-			auth::require_key,
-		));
-	Router::new()
+		.route_layer(with(shared.clone(), limits::read_body))
+		// Before a body is read.
+		.route_layer(with(shared.clone(), auth::require_key));
+	let cors = origins::layer(&shared.api.origins);
+	let router = Router::new()
 		.route("/health", get(info::health))
 		.route("/v1/health", get(info::health))
 		.merge(with_key)
 		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-		.layer(DefaultBodyLimit::max(MAX_BODY))
-		.layer(middleware::from_fn(refuse_long_body))
-		.layer(middleware::from_fn_with_state(shared.clone(), count))
+		.layer(DefaultBodyLimit::max(limits::MAX_BODY))
+		.layer(middleware::from_fn(limits::refuse_long_body))
+		.layer(with(shared.clone(), origins::refuse_strangers))
+		.layer(with(shared.clone(), limits::end_in_time))
+		.layer(with(shared.clone(), count))
 		.layer(middleware::from_fn(request_id))
-		.with_state(shared)
+		.with_state(shared);
+	match cors {
+		Some(cors) => router
+			.layer(cors)
+			.layer(middleware::from_fn(origins::no_content)),
+		None => router,
+	}
 }
 
 /// The prompt of a conversation, as the API makes it: for commands that run a model themselves.
@@ -133,16 +178,6 @@ pub(crate) fn chat_prompt(
 ) -> Result<Vec<u32>, ApiError> {
 	let body = serde_json::json!({ "messages": messages }).to_string();
 	prompt::chat(&params::Fields::parse(body.as_bytes())?, model)
-}
-
-/// Refuses a body that says itself that it is too long, before any of it is read.
-async fn refuse_long_body(request: Request, next: Next) -> Result<Response, ApiError> {
-	let length = request.headers().get(header::CONTENT_LENGTH);
-	let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-	if length.is_some_and(|length| length > MAX_BODY as u64) {
-		return Err(ApiError::too_large());
-	}
-	Ok(next.run(request).await)
 }
 
 /// Counts the response, under the route's pattern: what clients make up would be names without end.
@@ -155,7 +190,8 @@ async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 	response
 }
 
-/// Echoes the client's request identifier, or makes one.
+/// Echoes the client's request identifier, or makes one; all that is logged for the request carries it. What is logged
+/// of a request is its method and route: prompts and answers never are.
 async fn request_id(request: Request, next: Next) -> Response {
 	let usable = |value: &&HeaderValue| {
 		let bytes = value.as_bytes();
@@ -164,7 +200,16 @@ async fn request_id(request: Request, next: Next) -> Response {
 	let given = request.headers().get(X_REQUEST_ID).filter(usable).cloned();
 	let made = || HeaderValue::from_str(&format!("req-{}", random_hex())).ok();
 	let id = given.or_else(made);
-	let mut response = next.run(request).await;
+	let span = tracing::info_span!(
+		"request",
+		id = id.as_ref().and_then(|id| id.to_str().ok()),
+		method = request.method().as_str(),
+		path = (request.extensions().get::<MatchedPath>()).map_or("other", MatchedPath::as_str),
+	);
+	let started = Instant::now();
+	let mut response = next.run(request).instrument(span.clone()).await;
+	let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+	span.in_scope(|| tracing::debug!(status, seconds, "responded"));
 	if let Some(id) = id {
 		response.headers_mut().insert(X_REQUEST_ID, id);
 	}

@@ -8,12 +8,14 @@ mod huggingface;
 mod identity;
 mod load;
 mod open;
+mod outline;
 mod safetensors;
 pub mod template;
 
 pub use config::{Activation, ModelConfig};
 pub use error::ModelError;
 pub use open::LoadOptions;
+pub use outline::Outline;
 
 use crate::{
 	engine::{EngineError, grammar::Grammars},
