@@ -1,8 +1,8 @@
 //! What turns a finished generation into an answer: its receipt, its usage, and its frame.
 
 use super::{
-	ApiError, Served, Shared, fingerprint, params::Options, random_hex, shape::Kind,
-	tools::calls::Item, unix_seconds,
+	ApiError, Shared, fingerprint, params::Options, random_hex, shape::Kind, tools::calls::Item,
+	unix_seconds,
 };
 use crate::engine::{
 	FinishReason, Generation,
@@ -10,6 +10,7 @@ use crate::engine::{
 };
 use crate::keys::Client;
 use crate::metrics::UnderWay;
+use crate::service::models::Served;
 use aria_primitives::{H256, energy::EvidenceGrade};
 use serde_json::{Value, json};
 use std::{

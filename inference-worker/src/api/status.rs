@@ -103,14 +103,21 @@ impl ChainLink {
 /// `GET /v1/status`.
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
 	let (api, about) = (&shared.api, &shared.api.about);
-	let model = api.engine.model();
-	let models = json!([{
-		"id": api.model_name,
-		"ready": true,
-		"context_length": model.config.context,
-		"model_root": to_hex(model.id.as_bytes()),
-		"requests": api.engine.queued(),
-	}]);
+	let models: Vec<Value> = api
+		.models
+		.list()
+		.iter()
+		.map(|model| {
+			let root = model.facts.as_ref().map(|facts| facts.id);
+			json!({
+				"id": &*model.name,
+				"ready": model.ready,
+				"context_length": model.config.context,
+				"model_root": root.map(|root| to_hex(root.as_bytes())),
+				"requests": model.requests,
+			})
+		})
+		.collect();
 	let consent = api.consent_version.load(Ordering::Relaxed);
 	Json(json!({
 		"object": "status",
@@ -118,7 +125,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
 		"backend": "native",
 		"specification": SPEC_VERSION,
 		"uptime_seconds": shared.session.uptime().as_secs(),
-		"models_count": 1,
+		"models_count": models.len(),
 		"models": models,
 		"slots": { "parallel": about.parallel, "queue": about.queue },
 		"machine": { "instruction_set": about.instruction_set, "threads": about.threads },

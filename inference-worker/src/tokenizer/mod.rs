@@ -19,6 +19,7 @@ mod vocab;
 
 pub use decoder::TextDecoder;
 pub use error::TokenizerError;
+pub(crate) use vocab::byte_chars;
 
 use bpe::{Bpe, Order};
 use foreign::Foreign;

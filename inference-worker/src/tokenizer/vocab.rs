@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// GPT-2's reversible map from bytes to printable characters.
-pub(super) fn byte_chars() -> HashMap<char, u8> {
+pub(crate) fn byte_chars() -> HashMap<char, u8> {
 	let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
 	let mut next = 256u32;
 	let mut map = HashMap::new();

@@ -13,7 +13,7 @@ async fn status_should_name_what_the_worker_is() {
 	assert_eq!(status["models"][0]["id"], "aria-demo");
 	assert_eq!(status["models"][0]["context_length"], 256);
 	assert_eq!(status["models"][0]["requests"], 0);
-	assert_eq!(status["slots"], json!({ "parallel": 1, "queue": 8 }));
+	assert_eq!(status["slots"], json!({ "parallel": 32, "queue": 64 }));
 	let isa = Isa::detect().to_string();
 	assert_eq!(
 		status["machine"],
@@ -49,7 +49,15 @@ async fn energy_should_be_null_until_it_is_known() {
 	);
 	assert!(entry["latency_ms"].as_f64().unwrap() > 0.0);
 
-	let server = Server::start_with(&DEMO, 8, None, Some(50.0)).await;
+	let server = Server::guarded(
+		&DEMO,
+		8,
+		Guard {
+			watts: Some(50.0),
+			..Guard::default()
+		},
+	)
+	.await;
 	let mut total = 0.0;
 	for _ in 0..2 {
 		let answer = server.complete(json!({})).await.json();

@@ -286,6 +286,8 @@ pub(super) struct ModelInfo {
 	object: String,
 	created: u64,
 	owned_by: String,
+	/// Whether it is in memory.
+	ready: bool,
 	meta: ModelMeta,
 }
 

@@ -17,13 +17,16 @@ enum Errors {
 	/// A key is needed.
 	#[response(status = 401)]
 	Unauthorized(Error),
+	/// A web page of another origin asks.
+	#[response(status = 403)]
+	Forbidden(Error),
 	/// The model or the thing is not here.
 	#[response(status = 404)]
 	NotFound(Error),
 	/// The path does not take this method.
 	#[response(status = 405)]
 	MethodNotAllowed(Error),
-	/// The body took too long.
+	/// The body or the answer took too long.
 	#[response(status = 408)]
 	Timeout(Error),
 	/// The body is too long.
