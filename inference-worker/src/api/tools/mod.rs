@@ -1,6 +1,8 @@
 //! Functions that a request offers, and how an answer is held to calling them.
 
 pub(super) mod calls;
+#[cfg(test)]
+mod calls_tests;
 mod grammar;
 
 use super::{
