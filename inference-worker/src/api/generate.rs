@@ -22,11 +22,13 @@ use serde_json::Value;
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::mpsc;
 
+/// What follows the last chunk.
+pub(crate) const DONE: &str = "[DONE]";
 /// Most answers in a request.
 const MAX_CHOICES: usize = 32;
 
 /// A request that the engine has taken.
-struct Running {
+pub(crate) struct Running {
 	answer: Answer,
 	/// For each prompt, its choices.
 	choices: Vec<Choice>,
@@ -37,16 +39,15 @@ fn start(
 	shared: Arc<Shared>,
 	client: Option<Arc<Client>>,
 	kind: Kind,
-	body: &[u8],
+	fields: &Fields,
 ) -> Result<Running, ApiError> {
-	let fields = Fields::parse(body)?;
-	let served = shared.model(&fields)?;
+	let served = shared.model(fields)?;
 	let model = served.engine.model();
 	let options = fields.options(kind, model)?;
 	let prompts = match kind {
-		Kind::Completion => prompt::texts(&fields, "prompt", model)?,
+		Kind::Completion => prompt::texts(fields, "prompt", model)?,
 		_ => {
-			let conversation = Conversation::of_chat(&fields, options.tools.as_ref())?;
+			let conversation = Conversation::of_chat(fields, options.tools.as_ref())?;
 			vec![prompt::chat(conversation, model, model.config.context)?]
 		}
 	};
@@ -76,6 +77,24 @@ fn start(
 	Ok(Running { answer, choices })
 }
 
+/// Begins a request that came without a path: a chat if it has messages, else a completion.
+pub(crate) async fn ask(
+	shared: Arc<Shared>,
+	body: Vec<u8>,
+	stream: bool,
+) -> Result<Running, ApiError> {
+	blocking(move || {
+		let mut fields = Fields::parse(&body)?;
+		fields.set("stream", stream.into());
+		let kind = match fields.get("messages") {
+			Some(_) => Kind::Chat,
+			None => Kind::Completion,
+		};
+		start(shared, None, kind, &fields)
+	})
+	.await
+}
+
 async fn respond(
 	shared: Arc<Shared>,
 	client: Option<Extension<Arc<Client>>>,
@@ -84,7 +103,7 @@ async fn respond(
 ) -> Result<Response, ApiError> {
 	let body = body?;
 	let client = client.map(|Extension(client)| client);
-	let running = blocking(move || start(shared, client, kind, &body)).await?;
+	let running = blocking(move || start(shared, client, kind, &Fields::parse(&body)?)).await?;
 	if running.answer.stream {
 		return Ok(run::stream(chunks(running)));
 	}
@@ -109,7 +128,8 @@ pub(super) async fn completions(
 	respond(shared, client, Kind::Completion, body).await
 }
 
-async fn whole(running: Running) -> Result<Value, ApiError> {
+/// The whole answer.
+pub(crate) async fn whole(running: Running) -> Result<Value, ApiError> {
 	let Running { answer, choices } = running;
 	let (mut finished, mut said) = (Vec::new(), Vec::new());
 	// One after the other: each choice's events have room while they wait.
@@ -164,8 +184,25 @@ impl Streamed {
 	}
 }
 
-/// Chunks as tokens come. A failure after the headers is an error object, and the stream ends without `[DONE]`.
+/// The events of a stream. A failure after the headers is an error object, and the stream ends without `[DONE]`.
 fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+	async_stream::stream! {
+		let mut pieces = std::pin::pin!(pieces(running));
+		while let Some(piece) = pieces.next().await {
+			match piece {
+				Ok(chunk) => yield data(&chunk),
+				Err(error) => {
+					yield data(&error.body());
+					return;
+				}
+			}
+		}
+		yield Ok(sse::Event::default().data(DONE));
+	}
+}
+
+/// Chunks as tokens come; nothing follows an error.
+pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<Value, ApiError>> {
 	let Running {
 		answer,
 		mut choices,
@@ -181,7 +218,7 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 	async_stream::stream! {
 		for index in 0..choices.len() {
 			if let Some(opening) = answer.kind.opening(index) {
-				yield data(&answer.chunk(opening));
+				yield Ok(answer.chunk(opening));
 			}
 		}
 		let mut merged = std::pin::pin!(merged(events));
@@ -195,17 +232,17 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 					let model = answer.served.engine.model();
 					let parts = one.choice.push(model, &answer.shared.api.metrics, token);
 					for chunk in one.chunks(&answer, index, parts) {
-						yield data(&chunk);
+						yield Ok(chunk);
 					}
 				}
 				Some(Event::Done(generation)) => {
 					let parts = one.choice.reader.finish();
 					for chunk in one.chunks(&answer, index, parts) {
-						yield data(&chunk);
+						yield Ok(chunk);
 					}
 					match answer.finish(*generation).await {
 						Ok(end) => {
-							yield data(&answer.end(index, &end, one.calls));
+							yield Ok(answer.end(index, &end, one.calls));
 							one.finished = Some(end);
 						}
 						Err(error) => failure = Some(error),
@@ -221,13 +258,12 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 			}
 		}
 		if let Some(error) = failure {
-			yield data(&error.body());
+			yield Err(error);
 			return;
 		}
 		let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
 		if let Some(usage) = answer.usage_chunk(&finished) {
-			yield data(&usage);
+			yield Ok(usage);
 		}
-		yield Ok(sse::Event::default().data("[DONE]"));
 	}
 }

@@ -31,6 +31,7 @@ mod tools;
 mod verify;
 
 pub use error::ApiError;
+pub(crate) use generate::{DONE, Running, ask, pieces, whole};
 pub use limits::Limits;
 pub use origins::Origin;
 pub use server::serve;
@@ -43,7 +44,7 @@ use crate::{
 	model::Model,
 	service::{
 		journal::Journal,
-		models::{Models, Served},
+		models::{Health, Models, Served},
 	},
 };
 use aria_primitives::{ModelId, SPEC_VERSION};
@@ -97,7 +98,7 @@ pub struct ApiState {
 }
 
 /// The state and what does not change while the server runs.
-struct Shared {
+pub(crate) struct Shared {
 	api: Arc<ApiState>,
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
@@ -107,6 +108,20 @@ struct Shared {
 }
 
 impl Shared {
+	/// Begins to serve.
+	pub(crate) fn new(api: Arc<ApiState>) -> Arc<Self> {
+		Arc::new(Self {
+			bodies: limits::memory(&api.limits),
+			api,
+			started: unix_seconds(),
+		})
+	}
+
+	/// What the engines are doing.
+	pub(crate) fn health(&self) -> Health {
+		self.api.models.health(self.api.limits.stuck)
+	}
+
 	/// The model that a request names.
 	fn model(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
@@ -157,12 +172,11 @@ fn unix_seconds() -> u64 {
 
 /// The routes of the API.
 pub fn router(state: Arc<ApiState>) -> Router {
-	let shared = Arc::new(Shared {
-		bodies: limits::memory(&state.limits),
-		api: state,
-		started: unix_seconds(),
-		session: energy::Session::new(),
-	});
+	routes(Shared::new(state))
+}
+
+/// The routes, for a state that others use as well.
+pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 	let both = Router::new()
 		.route("/models", get(info::models))
 		.route("/models/{*id}", get(info::model))
