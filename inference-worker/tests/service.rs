@@ -148,7 +148,7 @@ async fn useless_addresses_should_be_errors() {
 	assert!(result.is_err(), "{result:?}");
 }
 
-/// The answer to a GET, once somebody answers there.
+/// The answer to a GET, once the worker is there and ready.
 async fn get(port: u16, path: &str) -> String {
 	for _ in 0..200 {
 		if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await {
@@ -157,7 +157,10 @@ async fn get(port: u16, path: &str) -> String {
 			stream.write_all(request.as_bytes()).await.unwrap();
 			let mut answer = String::new();
 			stream.read_to_string(&mut answer).await.unwrap();
-			return answer;
+			if !answer.ends_with(r#"{"status":"loading"}"#) {
+				return answer;
+			}
+			assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
 		}
 		tokio::time::sleep(Duration::from_millis(50)).await;
 	}
@@ -166,7 +169,11 @@ async fn get(port: u16, path: &str) -> String {
 
 fn offline(port: u16, dir: &std::path::Path) -> ServiceArgs {
 	ServiceArgs {
-		model: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf"),
+		models: vec![
+			PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+				.join("models/aria-demo.gguf")
+				.into(),
+		],
 		api_port: port,
 		offline: true,
 		state_dir: Some(dir.to_owned()),

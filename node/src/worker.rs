@@ -3,10 +3,9 @@
 //! It speaks to the chain over JSON-RPC as any other worker does (docs/adr/0002-worker-over-rpc.md), has its own
 //! threads, and can fail without stopping block production.
 
-use aria_worker::service::{Role, ServiceArgs};
+use aria_worker::service::{Role, ServiceArgs, models::ModelChoice};
 use prometheus::Registry;
 use sc_service::{ChainType, Configuration, RpcHandlers, TaskManager, error::Error};
-use std::path::PathBuf;
 
 /// Options of the worker.
 #[derive(Debug, clap::Args)]
@@ -16,9 +15,14 @@ pub(crate) struct WorkerParams {
 	#[arg(long, requires = "model")]
 	worker: bool,
 
-	/// The worker's model, a GGUF file.
-	#[arg(long, value_name = "FILE", requires = "worker")]
-	model: Option<PathBuf>,
+	/// The worker's model: a GGUF file, a Hugging Face folder, or the name of an installed model; NAME=MODEL gives it
+	/// another name in the API. May be given several times: the first is loaded at once, others when they are asked for.
+	#[arg(long, value_name = "[NAME=]MODEL", requires = "worker")]
+	model: Vec<ModelChoice>,
+
+	/// Memory for the weights of the worker's models, MiB; without it none is unloaded.
+	#[arg(long, value_name = "MIB", requires = "worker")]
+	weights_mib: Option<u64>,
 
 	/// Port of the worker's OpenAI API.
 	#[arg(long, default_value_t = 3000)]
@@ -54,9 +58,9 @@ impl Worker {
 		params: &WorkerParams,
 		config: &Configuration,
 	) -> Result<Option<Self>, Error> {
-		let (true, Some(model)) = (params.worker, &params.model) else {
+		if !params.worker {
 			return Ok(None);
-		};
+		}
 		let development = config.chain_spec.chain_type() == ChainType::Development;
 		let key = match &params.worker_key {
 			Some(key) => key.clone(),
@@ -64,7 +68,8 @@ impl Worker {
 			None => return Err(Error::Other("--worker needs --worker-key".into())),
 		};
 		Ok(Some(Self(ServiceArgs {
-			model: model.clone(),
+			models: params.model.clone(),
+			weights_mib: params.weights_mib,
 			api_host: params.api_host.clone(),
 			api_port: params.api_port,
 			api_key: params.api_key.clone(),

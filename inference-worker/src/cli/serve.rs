@@ -5,8 +5,7 @@ use aria_worker::service::{self, ServiceArgs};
 use std::process::ExitCode;
 
 /// Runs the service until it is told to end.
-pub(crate) fn run(mut args: ServiceArgs) -> Result<ExitCode> {
-	args.model = aria_worker::hub::resolve(&args.model)?;
+pub(crate) fn run(args: ServiceArgs) -> Result<ExitCode> {
 	let filter = tracing_subscriber::EnvFilter::try_from_default_env()
 		.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
 	tracing_subscriber::fmt()

@@ -1,5 +1,7 @@
 //! Options of the service.
 
+use super::models::ModelChoice;
+use crate::api::Origin;
 use anyhow::{Context as _, Result, bail};
 use aria_primitives::work::Roles;
 use clap::{Args, ValueEnum};
@@ -19,12 +21,14 @@ pub enum Role {
 /// Options of the service. The defaults are those of the command line.
 #[derive(Args, Clone, Debug)]
 pub struct ServiceArgs {
-	/// GGUF file or Hugging Face folder.
+	/// GGUF file, Hugging Face folder, or the name of an installed model; NAME=MODEL gives it another name in the API.
+	/// May be given several times: the first is loaded at once, others when they are asked for.
+	#[arg(long = "model", value_name = "[NAME=]MODEL", required = true)]
+	pub models: Vec<ModelChoice>,
+	/// Memory for the weights of loaded models, MiB; without it none is unloaded. When it does not suffice, models go
+	/// that were not asked for the longest, unless they are answering.
 	#[arg(long)]
-	pub model: PathBuf,
-	/// Name under which the API shows the model; the file's own name if not given.
-	#[arg(long)]
-	pub model_name: Option<String>,
+	pub weights_mib: Option<u64>,
 	/// Address of the API.
 	#[arg(long, default_value = "127.0.0.1")]
 	pub api_host: String,
@@ -38,6 +42,21 @@ pub struct ServiceArgs {
 	/// folder]. Once it is there, a key is needed.
 	#[arg(long, value_name = "FILE")]
 	pub keys_file: Option<PathBuf>,
+	/// Certificate for HTTPS, in PEM, followed by those that lead to its authority.
+	#[arg(long, value_name = "FILE", requires = "tls_key")]
+	pub tls_cert: Option<PathBuf>,
+	/// Private key of the certificate, in PEM.
+	#[arg(long, value_name = "FILE", requires = "tls_cert")]
+	pub tls_key: Option<PathBuf>,
+	/// Origin of web pages that may use the API, such as https://chat.example; * for all. May be given several times.
+	#[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
+	pub cors_origins: Vec<Origin>,
+	/// Connections to the API at once; more get 503.
+	#[arg(long, default_value_t = 512, value_parser = positive)]
+	pub max_connections: usize,
+	/// Seconds that an answer may take, waiting for a place included.
+	#[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
+	pub answer_timeout: u64,
 	/// WebSocket of a node.
 	#[arg(
 		long,
@@ -70,7 +89,7 @@ pub struct ServiceArgs {
 	/// Compute every prompt anew. Otherwise how long an answer takes shows whether its prompt begins as an earlier one.
 	#[arg(long)]
 	pub no_prefix_cache: bool,
-	/// Memory for keys and values, MiB; at least what one full context takes.
+	/// Memory for keys and values of each loaded model, MiB; at least what one full context takes.
 	#[arg(long, default_value_t = 1024)]
 	pub cache_mib: u64,
 	/// Multiaddress at which verifiers reach this machine.
@@ -82,6 +101,9 @@ pub struct ServiceArgs {
 	/// Seconds for which receipts are gathered into a batch.
 	#[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
 	pub batch_seconds: u64,
+	/// Seconds without progress after which /health says that a worker with requests is stuck.
+	#[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+	pub stuck_after: u64,
 	/// Alter one token of every answer, to test that verifiers notice.
 	#[cfg(feature = "fault-injection")]
 	#[arg(long)]
@@ -91,12 +113,17 @@ pub struct ServiceArgs {
 impl Default for ServiceArgs {
 	fn default() -> Self {
 		Self {
-			model: PathBuf::new(),
-			model_name: None,
+			models: Vec::new(),
+			weights_mib: None,
 			api_host: "127.0.0.1".into(),
 			api_port: 3000,
 			api_key: None,
 			keys_file: None,
+			tls_cert: None,
+			tls_key: None,
+			cors_origins: Vec::new(),
+			max_connections: 512,
+			answer_timeout: 3600,
 			node: "ws://127.0.0.1:9944".into(),
 			offline: false,
 			worker_key: None,
@@ -112,6 +139,7 @@ impl Default for ServiceArgs {
 				.with(libp2p::multiaddr::Protocol::Tcp(0)),
 			watts: None,
 			batch_seconds: 2,
+			stuck_after: 120,
 			#[cfg(feature = "fault-injection")]
 			alter_token: false,
 		}

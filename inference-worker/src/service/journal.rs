@@ -9,15 +9,15 @@
 //! {"dropped": {"root", "requeue"}}                        that batch will never be
 //! ```
 //!
-//! A worker that is killed at any moment goes on from here. Receipts stay in memory as long as the worker runs,
-//! some hundred bytes and eight more for each token; a journal is started anew by moving the file away once all of
-//! its batches are over.
+//! A worker that is killed at any moment goes on from here. In memory is where each receipt stands in the file, some
+//! hundred bytes, and the receipts that are in no final batch; a journal is started anew by moving the file away once
+//! all of its batches are over.
 
 use crate::engine::receipt::ReceiptFile;
 use aria_primitives::{AccountId, H256, ModelId, merkle, receipt::SignedReceipt, work::BatchId};
 use serde::{Deserialize, Serialize};
 use std::{
-	collections::HashMap,
+	collections::{HashMap, HashSet},
 	fs::{File, OpenOptions, TryLockError},
 	io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
 	path::{Path, PathBuf},
@@ -29,7 +29,7 @@ pub const FILE_NAME: &str = "journal.jsonl";
 /// Longest line, bytes: prompt and answer of the longest receipt file.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
 
-/// Why something could not be written.
+/// Why something could not be written, or read again.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
 	/// The disk refused.
@@ -41,6 +41,9 @@ pub enum JournalError {
 	/// An earlier write failed halfway and could not be undone.
 	#[error("the journal ended after a failed write; restart the worker")]
 	Broken,
+	/// What was written is not there any more.
+	#[error("can't read a receipt in the journal again: {0}")]
+	Read(String),
 	/// A batch or receipt that the journal does not hold.
 	#[error("the journal holds no such {0}")]
 	Unknown(&'static str),
@@ -126,9 +129,24 @@ enum Place {
 	Lost,
 }
 
+/// A line of the file.
+#[derive(Clone, Copy)]
+struct Range {
+	at: u64,
+	len: u64,
+}
+
+/// A receipt that is in the file.
+struct Held {
+	range: Range,
+	place: Place,
+	/// While it may be committed.
+	signed: Option<Box<SignedReceipt>>,
+}
+
 #[derive(Default)]
 struct State {
-	entries: HashMap<H256, (ReceiptFile, Place)>,
+	entries: HashMap<H256, Held>,
 	/// Identifiers of waiting receipts, oldest first.
 	waiting: Vec<H256>,
 	pending: Vec<PendingBatch>,
@@ -138,8 +156,11 @@ struct State {
 impl State {
 	fn put(&mut self, ids: &[H256], place: impl Fn(u32) -> Place) {
 		for (index, id) in ids.iter().enumerate() {
-			if let Some((_, at)) = self.entries.get_mut(id) {
-				*at = place(index as u32);
+			if let Some(held) = self.entries.get_mut(id) {
+				held.place = place(index as u32);
+				if matches!(held.place, Place::Committed(_) | Place::Lost) {
+					held.signed = None;
+				}
 			}
 		}
 	}
@@ -149,19 +170,23 @@ impl State {
 		Some(self.pending.remove(index))
 	}
 
-	fn apply(&mut self, line: Line) -> Result<(), String> {
+	fn waits(&self, id: &H256) -> bool {
+		let held = self.entries.get(id);
+		held.is_some_and(|held| held.place == Place::Waiting)
+	}
+
+	fn apply(&mut self, line: Line, range: Range) -> Result<(), String> {
 		match line {
 			Line::Receipt(json) => {
 				let file =
 					ReceiptFile::from_json(&json.to_string()).map_err(|error| error.to_string())?;
-				self.add(file);
+				self.add(file.signed, range);
 			}
 			Line::Batch(batch) => {
 				if batch.leaves.is_empty() || merkle::root(&batch.leaves) != batch.root {
 					return Err("a batch's leaves do not hash to its root".into());
 				}
-				let waits = |id| matches!(self.entries.get(id), Some((_, Place::Waiting)));
-				if !batch.leaves.iter().all(waits) {
+				if !batch.leaves.iter().all(|id| self.waits(id)) {
 					return Err("a batch of receipts that are not waiting".into());
 				}
 				self.begin(batch);
@@ -176,10 +201,14 @@ impl State {
 		Ok(())
 	}
 
-	fn add(&mut self, file: ReceiptFile) {
-		let id = file.signed.leaf();
+	fn add(&mut self, signed: SignedReceipt, range: Range) {
+		let id = signed.leaf();
 		if let std::collections::hash_map::Entry::Vacant(free) = self.entries.entry(id) {
-			free.insert((file, Place::Waiting));
+			free.insert(Held {
+				range,
+				place: Place::Waiting,
+				signed: Some(signed.into()),
+			});
 			self.waiting.push(id);
 		}
 	}
@@ -187,7 +216,10 @@ impl State {
 	fn begin(&mut self, batch: PendingBatch) {
 		self.put(&batch.leaves, |_| Place::Pending);
 		let entries = &self.entries;
-		let waits = |id: &H256| matches!(entries.get(id), Some((_, Place::Waiting)));
+		let waits = |id: &H256| {
+			let held = entries.get(id);
+			held.is_some_and(|held| held.place == Place::Waiting)
+		};
 		self.waiting.retain(waits);
 		self.pending.push(batch);
 	}
@@ -222,7 +254,7 @@ struct Writer {
 }
 
 impl Writer {
-	fn append(&mut self, line: &Line) -> Result<(), JournalError> {
+	fn append(&mut self, line: &Line) -> Result<Range, JournalError> {
 		if self.broken {
 			return Err(JournalError::Broken);
 		}
@@ -244,12 +276,18 @@ impl Writer {
 			self.broken = undone.is_err();
 			return Err(error.into());
 		}
-		self.len += bytes.len() as u64;
-		Ok(())
+		let range = Range {
+			at: self.len,
+			len: bytes.len() as u64,
+		};
+		self.len += range.len;
+		Ok(range)
 	}
 }
 
 struct Inner {
+	/// With a position of its own.
+	reader: Mutex<File>,
 	/// Locked around every change, so that the file's order is the memory's order.
 	writer: Mutex<Writer>,
 	state: RwLock<State>,
@@ -295,6 +333,7 @@ impl Journal {
 		// The folder's entry must survive a crash as well.
 		File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
 		Ok(Self(Arc::new(Inner {
+			reader: Mutex::new(File::open(&path).map_err(io)?),
 			writer: Mutex::new(Writer {
 				file,
 				len,
@@ -312,17 +351,15 @@ impl Journal {
 	async fn write<R: Send + 'static>(
 		&self,
 		line: impl FnOnce(&State) -> Result<Option<Line>, JournalError> + Send + 'static,
-		apply: impl FnOnce(&mut State) -> R + Send + 'static,
+		apply: impl FnOnce(&mut State, Option<Range>) -> R + Send + 'static,
 	) -> Result<R, JournalError> {
 		let inner = self.0.clone();
 		let write = move || {
 			let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
 			let line = line(&inner.state.read().unwrap_or_else(PoisonError::into_inner))?;
-			if let Some(line) = line {
-				writer.append(&line)?;
-			}
+			let range = line.map(|line| writer.append(&line)).transpose()?;
 			let mut state = inner.state.write().unwrap_or_else(PoisonError::into_inner);
-			Ok(apply(&mut state))
+			Ok(apply(&mut state, range))
 		};
 		match tokio::task::spawn_blocking(write).await {
 			Ok(result) => result,
@@ -336,39 +373,72 @@ impl Journal {
 		let json = file.to_json();
 		self.write(
 			move |state| Ok((!state.entries.contains_key(&id)).then_some(Line::Receipt(json))),
-			move |state| state.add(file),
+			move |state, range| {
+				if let Some(range) = range {
+					state.add(file.signed, range);
+				}
+			},
 		)
 		.await?;
 		Ok(id)
 	}
 
+	/// Reads a receipt from the disk.
+	fn read_file(&self, range: Range) -> Result<ReceiptFile, JournalError> {
+		let mut bytes = vec![0; range.len as usize];
+		let mut read = || -> std::io::Result<Line> {
+			let mut file = self.0.reader.lock().unwrap_or_else(PoisonError::into_inner);
+			file.seek(SeekFrom::Start(range.at))?;
+			file.read_exact(&mut bytes)?;
+			Ok(serde_json::from_slice(&bytes)?)
+		};
+		let line = read().map_err(|error| JournalError::Read(error.to_string()))?;
+		let Line::Receipt(json) = line else {
+			return Err(JournalError::Read("the line holds something else".into()));
+		};
+		ReceiptFile::from_json(&json.to_string())
+			.map_err(|error| JournalError::Read(error.to_string()))
+	}
+
 	/// A receipt by its identifier: the leaf hash of the signed receipt.
-	pub fn get(&self, id: &H256) -> Option<Entry> {
+	///
+	/// # Errors
+	///
+	/// If the disk fails.
+	pub fn get(&self, id: &H256) -> Result<Option<Entry>, JournalError> {
+		let found = self.read(|state| state.entries.get(id).map(|held| (held.range, held.place)));
+		let Some((range, place)) = found else {
+			return Ok(None);
+		};
+		let committed = match place {
+			Place::Committed(committed) => Some(committed),
+			_ => None,
+		};
+		let file = self.read_file(range)?;
+		Ok(Some(Entry { file, committed }))
+	}
+
+	/// Models of this worker's receipts that are in no batch.
+	pub fn waiting_models(&self, worker: &AccountId) -> HashSet<ModelId> {
 		self.read(|state| {
-			let (file, place) = state.entries.get(id)?;
-			let committed = match place {
-				Place::Committed(committed) => Some(*committed),
-				_ => None,
-			};
-			Some(Entry {
-				file: file.clone(),
-				committed,
-			})
+			let held = state.waiting.iter().filter_map(|id| state.entries.get(id));
+			let receipts = held.filter_map(|held| Some(&held.signed.as_ref()?.receipt));
+			let ours = receipts.filter(|receipt| receipt.worker == *worker);
+			ours.map(|receipt| receipt.model).collect()
 		})
 	}
 
-	/// Up to `limit` receipts of this worker and model that are in no batch, oldest first.
+	/// Up to `limit` receipts of this worker and these models that are in no batch, oldest first.
 	pub fn waiting(
 		&self,
 		worker: &AccountId,
-		model: &ModelId,
+		models: &HashSet<ModelId>,
 		limit: usize,
 	) -> Vec<(H256, SignedReceipt)> {
 		self.read(|state| {
-			let receipt =
-				|id: &H256| Some((*id, state.entries.get(id).map(|(file, _)| &file.signed)?));
+			let receipt = |id: &H256| Some((*id, state.entries.get(id)?.signed.as_deref()?));
 			let ours = |(_, signed): &(H256, &SignedReceipt)| {
-				signed.receipt.worker == *worker && signed.receipt.model == *model
+				signed.receipt.worker == *worker && models.contains(&signed.receipt.model)
 			};
 			let found = state.waiting.iter().filter_map(receipt).filter(ours);
 			found
@@ -400,13 +470,12 @@ impl Journal {
 		let line = batch.clone();
 		self.write(
 			move |state| {
-				let waits = |id| matches!(state.entries.get(id), Some((_, Place::Waiting)));
-				if line.leaves.is_empty() || !line.leaves.iter().all(waits) {
+				if line.leaves.is_empty() || !line.leaves.iter().all(|id| state.waits(id)) {
 					return Err(JournalError::Unknown("waiting receipt"));
 				}
 				Ok(Some(Line::Batch(line)))
 			},
-			move |state| state.begin(batch),
+			move |state, _| state.begin(batch),
 		)
 		.await?;
 		Ok(root)
@@ -440,16 +509,29 @@ impl Journal {
 				.then_some(Some(line))
 				.ok_or(JournalError::Unknown("batch"))
 		};
+		let apply = move |state: &mut State, _| apply(state);
 		self.write(known, apply).await.map(|_| ())
 	}
 
 	/// A leaf of a committed batch, with its Merkle proof.
-	pub fn leaf(&self, batch: BatchId, index: u32) -> Option<(ReceiptFile, Vec<H256>)> {
-		self.read(|state| {
+	///
+	/// # Errors
+	///
+	/// If the disk fails.
+	pub fn leaf(
+		&self,
+		batch: BatchId,
+		index: u32,
+	) -> Result<Option<(ReceiptFile, Vec<H256>)>, JournalError> {
+		let found = self.read(|state| {
 			let leaves = state.committed.get(&batch)?;
-			let (file, _) = state.entries.get(leaves.get(index as usize)?)?;
-			Some((file.clone(), merkle::proof(leaves, index as usize)?))
-		})
+			let held = state.entries.get(leaves.get(index as usize)?)?;
+			Some((held.range, merkle::proof(leaves, index as usize)?))
+		});
+		let Some((range, proof)) = found else {
+			return Ok(None);
+		};
+		Ok(Some((self.read_file(range)?, proof)))
 	}
 }
 
@@ -491,7 +573,8 @@ fn replay(file: &File, path: &Path) -> Result<(State, u64), OpenError> {
 			return Ok((state, len));
 		}
 		let line: Line = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
-		state.apply(line).map_err(damaged)?;
+		let range = Range { at: len, len: read };
+		state.apply(line, range).map_err(damaged)?;
 		len += read;
 	}
 }

@@ -25,8 +25,12 @@ fn receipt(seed: u8) -> ReceiptFile {
 
 fn ids(journal: &Journal) -> Vec<H256> {
 	let worker = receipt(0).signed.receipt.worker;
-	let waiting = journal.waiting(&worker, &H256::zero(), usize::MAX);
+	let waiting = journal.waiting(&worker, &HashSet::from([H256::zero()]), usize::MAX);
 	waiting.into_iter().map(|(id, _)| id).collect()
+}
+
+fn held(journal: &Journal, id: &H256) -> Entry {
+	journal.get(id).unwrap().unwrap()
 }
 
 fn refusal(dir: &Path) -> String {
@@ -55,22 +59,23 @@ async fn restart_should_keep_receipts_and_batches() {
 	}
 	let journal = Journal::open(dir.path()).unwrap();
 	assert_eq!(ids(&journal), [leaves[4]]);
-	assert_eq!(journal.get(&leaves[0]).unwrap().file, files[0]);
+	assert_eq!(held(&journal, &leaves[0]).file, files[0]);
 	assert_eq!(
-		journal.get(&leaves[2]).unwrap().committed,
+		held(&journal, &leaves[2]).committed,
 		Some(Committed {
 			batch: 9,
 			leaf_index: 2
 		})
 	);
-	assert_eq!(journal.get(&leaves[3]).unwrap().committed, None);
+	assert_eq!(held(&journal, &leaves[3]).committed, None);
 	let pending = journal.pending();
 	assert_eq!(pending.len(), 1);
 	assert_eq!((pending[0].from, pending[0].until), (10, 50));
-	let (file, proof) = journal.leaf(9, 1).unwrap();
+	let (file, proof) = journal.leaf(9, 1).unwrap().unwrap();
 	let root = merkle::root(&leaves[..3]);
 	assert!(merkle::verify(&root, 3, 1, &file.signed.leaf(), &proof));
-	assert!(journal.leaf(9, 3).is_none() && journal.leaf(8, 0).is_none());
+	let none = |batch, leaf| journal.leaf(batch, leaf).unwrap().is_none();
+	assert!(none(9, 3) && none(8, 0));
 	// Given up, it waits again, before younger ones.
 	journal.drop_batch(pending[0].root, true).await.unwrap();
 	assert_eq!(ids(&journal), leaves[3..]);
@@ -84,11 +89,15 @@ async fn receipts_of_another_key_or_model_should_not_be_gathered() {
 	let journal = Journal::open(dir.path()).unwrap();
 	journal.record(receipt(0)).await.unwrap();
 	let other = AccountId::new([7; 32]);
-	assert!(journal.waiting(&other, &H256::zero(), 10).is_empty());
+	assert!(
+		journal
+			.waiting(&other, &HashSet::from([H256::zero()]), 10)
+			.is_empty()
+	);
 	let worker = receipt(0).signed.receipt.worker;
 	assert!(
 		journal
-			.waiting(&worker, &H256::repeat_byte(1), 10)
+			.waiting(&worker, &HashSet::from([H256::repeat_byte(1)]), 10)
 			.is_empty()
 	);
 	assert_eq!(ids(&journal).len(), 1);

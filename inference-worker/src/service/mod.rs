@@ -6,21 +6,22 @@
 mod args;
 mod committer;
 pub mod journal;
+pub mod models;
 mod onboarding;
 mod opener;
+mod registrar;
 mod verifier;
 
 pub(crate) use args::default_state_dir;
 pub use args::{Role, ServiceArgs};
 
 use crate::{
-	api::{self, ApiState},
+	api::{self, About, ApiState, ChainLink, Limits},
 	chain::{Account, Block, Chain, ChainError},
 	energy::Meter,
-	engine::{Engine, EngineHandle, Options},
+	engine::Options,
 	keys::{self, Keys},
 	metrics::Metrics,
-	model::Model,
 	p2p::{self, Answer, Network},
 };
 use anyhow::{Context as _, Result};
@@ -28,6 +29,7 @@ use aria_kernels::{Backend, Isa};
 use aria_primitives::{AccountId, H256, work::Roles};
 use futures::FutureExt;
 use journal::Journal;
+use models::Models;
 use prometheus::Registry;
 use sp_core::{Pair, crypto::Ss58Codec, sr25519};
 use std::{
@@ -44,16 +46,17 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// What the duties share.
 pub(crate) struct Context {
-	engine: EngineHandle,
+	models: Models,
 	journal: Journal,
 	pair: Arc<sr25519::Pair>,
 	me: AccountId,
 	roles: Roles,
-	model_name: String,
 	consent_version: Arc<AtomicU32>,
 	batch_every: Duration,
 	/// The present connection, for requests of verifiers.
 	chain: RwLock<Option<Chain>>,
+	/// What the API says about it.
+	link: Arc<ChainLink>,
 }
 
 /// Waits for a final block after the last one seen.
@@ -69,8 +72,8 @@ async fn next_block(blocks: &mut watch::Receiver<Option<Block>>) -> Result<Block
 
 /// Runs the service until `shutdown`, or until it can't go on.
 ///
-/// The API answers once the model is loaded, whatever the chain does; a node that can't be reached is tried again for
-/// ever. Metrics go into `registry`.
+/// The API answers at once, with 503 until the first model is loaded, whatever the chain does; a node that can't be
+/// reached is tried again for ever. Metrics go into `registry`.
 pub async fn run(
 	args: ServiceArgs,
 	registry: Registry,
@@ -110,47 +113,66 @@ async fn serve(
 			.clone()
 			.unwrap_or_else(|| dir.join(keys::FILE_NAME)),
 	)?;
-	if !listener.local_addr()?.ip().is_loopback() && args.api_key.is_none() && !keys.exist() {
-		tracing::warn!(
-			"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
-		);
+	if !listener.local_addr()?.ip().is_loopback() {
+		if args.api_key.is_none() && !keys.exist() {
+			tracing::warn!(
+				"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
+			);
+		} else if args.tls_cert.is_none() {
+			tracing::warn!(
+				"keys, prompts and answers can be read on their way: set --tls-cert and --tls-key, or put a proxy with TLS in front"
+			);
+		}
 	}
-	let engine = start_engine(&args).await?;
-	let model_name = args
-		.model_name
-		.clone()
-		.unwrap_or_else(|| engine.model().name.clone());
+	let limits = Limits {
+		connections: args.max_connections,
+		answer: Duration::from_secs(args.answer_timeout),
+		stuck: Duration::from_secs(args.stuck_after),
+		..Limits::default()
+	};
+	let tls = match (&args.tls_cert, &args.tls_key) {
+		(Some(certificate), Some(key)) => Some(api::acceptor(certificate, key)?),
+		_ => None,
+	};
+	let (models, about) = open_models(&args).await?;
+	let link = Arc::new(ChainLink::default());
 	let consent_version = Arc::new(AtomicU32::new(0));
 	let state = Arc::new(ApiState {
-		engine: engine.clone(),
-		model_name: model_name.clone(),
+		models: models.clone(),
 		signer: pair.clone(),
 		journal: journal.clone(),
 		consent_version: consent_version.clone(),
+		about,
+		chain: (!args.offline).then(|| link.clone()),
 		api_key: args.api_key.clone(),
 		keys,
 		metrics: Metrics::new(&registry).context("can't register the metrics")?,
+		limits,
+		origins: args.cors_origins.clone(),
 		#[cfg(feature = "fault-injection")]
 		alter_token: args.alter_token,
 	});
 	tracing::info!(
-		"API on http://{}, model {model_name}, account {}",
+		"API on {}://{}, account {}",
+		if tls.is_some() { "https" } else { "http" },
 		listener.local_addr()?,
 		me.to_ss58check()
 	);
-	let server = axum::serve(listener, api::router(state)).with_graceful_shutdown(shutdown.clone());
+	let router = api::router(state);
+	let server = api::serve(listener, router, tls, limits, shutdown.clone());
 	let context = Arc::new(Context {
-		engine,
+		models,
 		journal,
 		pair,
 		me,
 		roles: args.chain_roles(),
-		model_name,
 		consent_version,
 		batch_every: Duration::from_secs(args.batch_seconds.max(1)),
 		chain: RwLock::new(None),
+		link,
 	});
 	let duties = async {
+		context.models.wait_for_first().await?;
 		if args.offline {
 			std::future::pending::<()>().await;
 		}
@@ -159,7 +181,7 @@ async fn serve(
 		anyhow::Ok(())
 	};
 	tokio::select! {
-		result = server => result.context("the API failed"),
+		() = server => Ok(()),
 		result = until(shutdown, duties) => result,
 	}
 }
@@ -175,15 +197,10 @@ async fn until(
 	}
 }
 
-async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
-	let path = args.model.clone();
+async fn open_models(args: &ServiceArgs) -> Result<(Models, About)> {
 	let cores = || std::thread::available_parallelism().map_or(1, usize::from);
 	let threads = args.threads.unwrap_or_else(cores).clamp(1, 1024);
 	let backend = Backend::new(Isa::from_env()?, threads);
-	let packing = backend.packing();
-	let model = tokio::task::spawn_blocking(move || Model::open(&path, packing)).await?;
-	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
-	let meter = Meter::discover(args.watts);
 	let options = Options {
 		cache_bytes: args.cache_mib << 20,
 		parallel: args.parallel,
@@ -191,7 +208,11 @@ async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 		prefix_cache: !args.no_prefix_cache,
 		..Options::default()
 	};
-	Ok(Engine::spawn(Arc::new(model), backend, meter, options)?)
+	let about = About::of(&backend, &Meter::discover(args.watts), &options);
+	let (choices, watts) = (args.models.clone(), args.watts);
+	let limit = args.weights_mib.map(|limit| limit << 20);
+	let open = move || Models::open(&choices, limit, backend, options, watts);
+	Ok((tokio::task::spawn_blocking(open).await??, about))
 }
 
 async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) -> Result<Network> {
@@ -228,8 +249,10 @@ async fn follow(context: &Context, node: &str, network: &Network) {
 				genesis = Some(chain.genesis());
 				pause = FIRST_RETRY;
 				tracing::info!("connected to {node}");
+				context.link.connected(chain.genesis());
 				set_chain(context, Some(chain.clone()));
 				let error = session(context, &chain, network).await;
+				context.link.lost();
 				set_chain(context, None);
 				tracing::warn!("{error}; connecting again");
 			}
@@ -254,17 +277,25 @@ async fn session(context: &Context, chain: &Chain, network: &Network) -> ChainEr
 	let duties = async {
 		let address = network.address().to_string().into_bytes();
 		onboarding::run(context, chain, &account, &mut blocks.clone(), &address).await?;
-		let (mut one, mut two, mut three) = (blocks.clone(), blocks.clone(), blocks.clone());
+		let [mut one, mut two, mut three, mut four] = std::array::from_fn(|_| blocks.clone());
 		// Every duty stays even for a party that has dropped a role: what it took on, it owes.
 		tokio::try_join!(
 			committer::run(context, chain, &account, &mut one),
 			opener::run(context, chain, &account, &mut two),
 			verifier::run(context, chain, &account, network, &mut three),
+			registrar::run(context, chain, &account, &mut four),
 		)?;
 		Ok(())
 	};
+	let mut seen = blocks.clone();
+	let watch = async {
+		loop {
+			context.link.finalized(next_block(&mut seen).await?.number);
+		}
+	};
 	tokio::select! {
 		error = chain.follow(&sender) => error,
+		Err::<(), ChainError>(error) = watch => error,
 		result = duties => match result {
 			Ok(()) => ChainError::Node("nothing to do".into()),
 			Err(error) => error,
