@@ -1,4 +1,8 @@
-"""Tables from the results of `scripts/bench kernels`: a folder with one criterion folder for each round."""
+"""Tables from the results of `scripts/bench`.
+
+bench_tables.py kernels FOLDER: of criterion's results, a folder for each round.
+bench_tables.py engine FOLDER ARGUMENT...: of FOLDER/engine.jsonl, which `aria-worker bench --json ARGUMENT...` printed.
+"""
 
 import datetime
 import json
@@ -25,6 +29,10 @@ def load(folder):
         group: {name: statistics.median(rates) for name, rates in functions.items()}
         for group, functions in samples.items()
     }
+
+
+def today():
+    return datetime.datetime.now(datetime.timezone.utc).date()
 
 
 def command(*arguments):
@@ -75,7 +83,7 @@ def decode(groups, kind):
         if read:
             rows.append([shape, threads, "plain read", f"{read * limit_bytes:.1f}", f"{read:.1f}", "1", ""])
         for name, rate in {**ours, **peers}.items():
-            packed = {"two-bit": 0.25, "dense": 5 / 24}.get(re.sub(r"-(?:avx|neon|dot|i8).*", "", name))
+            packed = {"two-bit": 0.25, "dense": 5 / 24, "fives": 1 / 5}.get(re.sub(r"-(?:avx|neon|dot|i8).*", "", name))
             rows.append([
                 shape,
                 threads,
@@ -109,12 +117,10 @@ def prefill(groups):
     return rows
 
 
-def main():
-    results = pathlib.Path(sys.argv[1])
+def kernels(results):
     groups = load(results)
     rounds = sum(1 for entry in results.iterdir() if entry.is_dir())
-    date = datetime.datetime.now(datetime.timezone.utc).date()
-    lines = [f"# Kernels, {date}", "", f"`scripts/bench kernels --rounds {rounds}`: medians.", "", *machine(), ""]
+    lines = [f"# Kernels, {today()}", "", f"`scripts/bench kernels --rounds {rounds}`: medians.", "", *machine(), ""]
     if rows := decode(groups, "decode"):
         lines += [
             "## One token",
@@ -133,6 +139,101 @@ def main():
         output = (results / "output.txt").read_text()
         notes = dict.fromkeys(re.findall(r"^(?:top-|eight-bit).*", output, re.M))
         lines += [f"- {note}" for note in notes] + [""]
+    return lines
+
+
+def with_spread(report, name, spread):
+    low, high = report[spread]
+    return f"{report[name]:.1f} ({low:.1f} to {high:.1f})"
+
+
+def percent(share):
+    return "" if share is None else f"{share:.0%}"
+
+
+def energy(report):
+    microjoules = report["energy_microjoules_per_token"]
+    return "unknown" if microjoules is None else f"{microjoules / 1e3:.1f} mJ, {report['energy_grade']}"
+
+
+def megabytes(report, name):
+    return f"{report[name] / 1e6:.0f}" if report[name] else ""
+
+
+def engine(results, arguments):
+    reports = [json.loads(line) for line in (results / "engine.jsonl").read_text().splitlines()]
+    alone = [report for report in reports if report["batch"] == 1]
+    lines = [f"# Engine, {today()}", "", f"`scripts/bench engine {' '.join(arguments)}`", "", *machine()]
+    bandwidths = {(r["threads"], r["isa"]): r["read_bandwidth_gb_per_second"] for r in reports}
+    reads = ", ".join(f"{rate:.1f} GB/s with {threads} ({isa})" for (threads, isa), rate in bandwidths.items())
+    lines += [f"- plain read by threads: {reads}", ""]
+    if alone:
+        lines += [
+            "## One answer",
+            "",
+            "Medians, least and most. The limit is the bytes that a token reads over the plain read's bandwidth.",
+            "",
+        ]
+        heading = ["model", "threads", "prompt", "prefill, tokens/s", "decode, tokens/s", "of the limit"]
+        heading += ["first token, ms", "re-check, of the answer's time", "energy of a token"]
+        lines += table(heading, [
+            [
+                report["model"],
+                str(report["threads"]),
+                str(report["prompt_tokens"]),
+                with_spread(report, "prefill_tokens_per_second", "prefill_spread"),
+                with_spread(report, "decode_tokens_per_second", "decode_spread"),
+                percent(report["share_of_bandwidth"]),
+                f"{report['time_to_first_token_ms']:.0f}",
+                percent(report["recheck_share_of_generation"]),
+                energy(report),
+            ]
+            for report in alone
+        ])
+    rates = {(r["model"], r["threads"], r["prompt_tokens"], r["output_tokens"]): r for r in alone}
+    rows = []
+    for report in reports:
+        one = rates.get(tuple(report[key] for key in ("model", "threads", "prompt_tokens", "output_tokens")))
+        if report["batch"] > 1:
+            rate = report["decode_tokens_per_second"]
+            rows.append([
+                report["model"],
+                str(report["threads"]),
+                str(report["prompt_tokens"]),
+                str(report["batch"]),
+                f"{rate:.1f}",
+                f"{rate / one['decode_tokens_per_second']:.2f}" if one else "",
+                f"{report['throughput_tokens_per_second']:.1f}",
+                f"{report['time_to_first_token_ms']:.0f}",
+                energy(report),
+            ])
+    if rows:
+        lines += ["## Requests together", ""]
+        heading = ["model", "threads", "prompt", "requests", "decode, tokens/s", "times one"]
+        lines += table(heading + ["with prompts, tokens/s", "first token, ms", "energy of a token"], rows)
+    lines += ["## Memory", "", "Loading is from the page cache where the file was read before.", ""]
+    loads = {(report["model"], report["packing"]): report for report in reports}
+    peaks = {}
+    for report in reports:
+        key = report["model"], report["packing"]
+        peaks[key] = max(peaks.get(key, 0), report["peak_memory_bytes"] or 0)
+    heading = ["model", "packing", "loading, s", "weights in memory, MB", "most while loading, MB", "most while running, MB"]
+    lines += table(heading, [
+        [
+            *key,
+            f"{report['load_seconds']:.2f}",
+            megabytes(report, "weights_bytes"),
+            megabytes(report, "load_peak_memory_bytes"),
+            f"{peaks[key] / 1e6:.0f}",
+        ]
+        for key, report in loads.items()
+    ])
+    return lines
+
+
+def main():
+    results = pathlib.Path(sys.argv[2])
+    lines = kernels(results) if sys.argv[1] == "kernels" else engine(results, sys.argv[3:])
     print("\n".join(lines).rstrip())
 
 

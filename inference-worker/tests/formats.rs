@@ -8,13 +8,12 @@ use aria_kernels::Packing;
 use aria_worker::{
 	model::{
 		Model,
-		gguf::{Gguf, GgufError},
+		gguf::{Gguf, GgufError, GgufWriter},
 	},
 	tokenizer::Tokenizer,
 };
 use proptest::prelude::*;
 use std::path::PathBuf;
-use support::synth::Builder;
 
 fn vectors(folder: &str) -> Option<PathBuf> {
 	let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -33,7 +32,7 @@ fn rejects_other_formats_and_versions() {
 		Gguf::parse(b"PK\x03\x04 and more"),
 		Err(GgufError::Magic(_))
 	));
-	let mut bytes = Builder::default().bytes();
+	let mut bytes = GgufWriter::default().bytes();
 	bytes[4] = 9;
 	assert_eq!(Gguf::parse(&bytes), Err(GgufError::Version(9)));
 }
@@ -41,11 +40,11 @@ fn rejects_other_formats_and_versions() {
 #[test]
 fn rejects_lying_counts_and_lengths() {
 	for at in [8, 16] {
-		let mut bytes = Builder::default().bytes();
+		let mut bytes = GgufWriter::default().bytes();
 		bytes[at..at + 8].fill(0xff);
 		assert!(matches!(Gguf::parse(&bytes), Err(GgufError::Limit { .. })));
 	}
-	let mut file = Builder::default();
+	let mut file = GgufWriter::default();
 	file.text("key", "value");
 	let mut bytes = file.bytes();
 	bytes[24..32].copy_from_slice(&1000u64.to_le_bytes());
@@ -58,7 +57,7 @@ fn rejects_lying_counts_and_lengths() {
 #[test]
 fn rejects_tensors_that_are_unknown_misshapen_or_outside() {
 	let with = |dims: &[u64], kind, len| {
-		let mut file = Builder::default();
+		let mut file = GgufWriter::default();
 		file.tensor("t", dims, kind, vec![0; len]);
 		Gguf::parse(&file.bytes())
 	};
@@ -85,17 +84,17 @@ fn rejects_tensors_that_are_unknown_misshapen_or_outside() {
 		with(&[1000], 0, 32),
 		Err(GgufError::Position { .. })
 	));
-	let mut file = Builder::default();
+	let mut file = GgufWriter::default();
 	file.tensor("a", &[64], 0, vec![0; 128]);
 	file.tensor("b", &[32], 0, vec![0; 128]);
 	assert!(matches!(
 		Gguf::parse(&file.bytes()),
 		Err(GgufError::Position { .. })
 	));
-	let mut file = Builder::default();
+	let mut file = GgufWriter::default();
 	file.int("general.alignment", 24);
 	assert_eq!(Gguf::parse(&file.bytes()), Err(GgufError::Alignment(24)));
-	let mut file = Builder::default();
+	let mut file = GgufWriter::default();
 	file.int("k", 1);
 	file.int("k", 2);
 	assert_eq!(
@@ -106,7 +105,7 @@ fn rejects_tensors_that_are_unknown_misshapen_or_outside() {
 
 #[test]
 fn rejects_other_architectures_and_extra_tensors() {
-	let mut file = Builder::default();
+	let mut file = GgufWriter::default();
 	file.text("general.architecture", "qwen35");
 	let error = Model::from_bytes(&file.bytes(), "", Packing::TwoBit)
 		.err()
@@ -129,7 +128,7 @@ fn rejects_other_architectures_and_extra_tensors() {
 
 #[test]
 fn rejects_what_would_change_the_arithmetic_unnoticed() {
-	let error = |file: support::synth::Builder| {
+	let error = |file: GgufWriter| {
 		let model = Model::from_bytes(&file.bytes(), "", Packing::TwoBit);
 		model.err().unwrap().to_string()
 	};

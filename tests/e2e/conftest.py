@@ -37,8 +37,8 @@ class Party:
         self.network.processes.append(self.process)
         wait_for(f"{self.name}'s API", lambda: self.get("/health")[0] == 200, 60, [self.process])
 
-    def get(self, path: str):
-        return http_json("GET", self.url + path)
+    def get(self, path: str, headers: dict | None = None):
+        return http_json("GET", self.url + path, headers=headers)
 
     def post(self, path: str, body, headers: dict | None = None, timeout: float = 60.0):
         return http_json("POST", self.url + path, body, headers, timeout)

@@ -25,6 +25,20 @@ SCHEMA = {
     "additionalProperties": False,
 }
 
+# Small, because the demonstration model's context is.
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"enum": ["Oslo", "Rome"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory):
@@ -186,6 +200,36 @@ def json_schema(make, worker, model):
     assert set(read) == {"happy", "age"} and isinstance(read["happy"], bool) and 0 <= read["age"] <= 99
 
 
+def tools(make, worker, model):
+    """A call that must be made, whole and streamed, then the conversation with what it gave."""
+    client = make(worker.url, API_KEY, model)
+    options = {"tools": [WEATHER], "tool_choice": "required", "parallel_tool_calls": False}
+    called = []
+    for stream in (False, True):
+        told = client.chat(STORY, stream=stream, max_tokens=100, temperature=0, **options)
+        [(number, name, arguments)] = told["calls"]
+        assert name == "weather" and told["finish"] == "tool_calls" and not told["text"], told
+        called.append(json.loads(arguments))
+    assert called[0] == called[1] and called[0]["city"] in ("Oslo", "Rome")
+    call = {"id": number, "type": "function", "function": {"name": name, "arguments": arguments}}
+    after = [
+        {"role": "user", "content": STORY},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": number, "content": "It rains."},
+    ]
+    assert client.chat(after, max_tokens=8)["text"]
+
+
+def responses(make, worker, model):
+    """`/v1/responses`, whole and streamed."""
+    client = make(worker.url, API_KEY, model)
+    form = {"type": "json_schema", "name": "mood", "strict": True, "schema": SCHEMA}
+    at_once, streamed = (client.respond(STORY, form, stream=stream, temperature=0) for stream in (False, True))
+    assert at_once["finish"] == streamed["finish"] == "completed"
+    assert streamed["text"] == at_once["text"] and set(json.loads(at_once["text"])) == {"happy", "age"}
+    assert streamed["usage"] == at_once["usage"] and streamed["pieces"] > 2
+
+
 CHECKS = {
     "streaming": streaming,
     "stop": stop,
@@ -197,6 +241,8 @@ CHECKS = {
     "logprobs": logprobs,
     "seed": seed,
     "json_schema": json_schema,
+    "tools": tools,
+    "responses": responses,
 }
 
 

@@ -1,6 +1,6 @@
 //! `POST /v1/embeddings`: texts to vectors, for models that were made for it.
 
-use super::{ApiError, Shared, params::Fields, prompt};
+use super::{ApiError, Shared, fields::Fields, prompt, run::blocking};
 use crate::{keys::Client, service::models::Served};
 use axum::{
 	Extension, Json,
@@ -58,14 +58,11 @@ pub(super) async fn embeddings(
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
 	let body = body?;
-	let of_request = shared.clone();
-	// Cutting long texts into tokens takes longer than an async thread may be held up.
-	let request = tokio::task::spawn_blocking(move || read(&of_request, &body)).await;
 	let Request {
 		served,
 		inputs,
 		numbers,
-	} = request.map_err(|_| ApiError::server("the request could not be read"))??;
+	} = blocking(move || read(&shared, &body)).await?;
 	let (mut tokens, mut data) = (0, Vec::new());
 	for (index, input) in inputs.into_iter().enumerate() {
 		tokens += input.len();

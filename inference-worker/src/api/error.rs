@@ -243,7 +243,7 @@ impl From<EngineError> for ApiError {
 			}
 			EngineError::UnknownToken { .. } => Self::invalid("prompt", message),
 			EngineError::InvalidParameter(_) | EngineError::NoHead => Self::bad_request(message),
-			EngineError::Grammar(_) => Self::invalid("response_format", message),
+			EngineError::Grammar(_) => Self::bad_request(message).with_code("invalid_grammar"),
 			EngineError::NotFinite => Self::server(message).with_code("not_finite"),
 			EngineError::Stopped => Self::stopped(),
 		}

@@ -2,8 +2,12 @@
 
 use super::{
 	ApiError, Shared,
-	params::Fields,
+	fields::Fields,
+	messages::Conversation,
 	prompt::{self, chat_text, token_list},
+	run::blocking,
+	shape::Kind,
+	tools::Tools,
 };
 use crate::{
 	engine::receipt::{parse_hash, to_hex},
@@ -50,6 +54,8 @@ fn describe(shared: &Shared, model: &Listed) -> Value {
 			"size": facts.map(|facts| facts.bytes),
 			"model_root": facts.map(|facts| to_hex(facts.id.as_bytes())),
 			"chat_template": facts.map(|facts| facts.template),
+			"tool_template": facts.map(|facts| facts.tools),
+			"sampling": facts.map(|facts| facts.sampling.to_json()),
 		},
 	})
 }
@@ -107,16 +113,12 @@ pub(super) async fn receipt(
 	})))
 }
 
-/// Does what takes longer than an async thread may be held up.
-async fn blocking<T: Send + 'static>(
-	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-	tokio::task::spawn_blocking(work)
-		.await
-		.map_err(|_| ApiError::server("the request could not be done"))?
+/// The conversation of a request, with the functions that it offers.
+fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
+	Conversation::of_chat(fields, Tools::read(fields, Kind::Chat)?.as_ref())
 }
 
-/// `POST /apply-template`: `messages` to the `prompt` that the model would get.
+/// `POST /apply-template`: `messages` (and `tools`) to the `prompt` that the model would get.
 pub(super) async fn apply_template(
 	State(shared): State<Arc<Shared>>,
 	body: Result<Bytes, BytesRejection>,
@@ -124,7 +126,8 @@ pub(super) async fn apply_template(
 	let body = body?;
 	let prompt = move || {
 		let fields = Fields::parse(&body)?;
-		chat_text(&fields, shared.model_or_first(&fields)?.engine.model())
+		let served = shared.model_or_first(&fields)?;
+		chat_text(conversation(&fields)?, served.engine.model())
 	};
 	Ok(Json(json!({ "prompt": blocking(prompt).await? })))
 }
@@ -141,16 +144,14 @@ pub(super) async fn tokenize(
 		let fields = Fields::parse(&body)?;
 		let served = shared.model_or_first(&fields)?;
 		let model = served.engine.model();
-		if fields.get("messages").is_some() {
-			return prompt::chat(&fields, model);
-		}
-		let text = match fields.text("content")? {
-			Some(text) => text,
-			None => fields
-				.text("prompt")?
-				.ok_or_else(|| ApiError::invalid("content", "content is missing"))?,
-		};
+		let (content, prompt) = (fields.text("content")?, fields.text("prompt")?);
 		let (bos, special) = (fields.flag("add_special")?, fields.flag("parse_special")?);
+		if fields.get("messages").is_some() {
+			return prompt::chat(conversation(&fields)?, model, usize::MAX);
+		}
+		let text = content
+			.or(prompt)
+			.ok_or_else(|| ApiError::invalid("content", "content is missing"))?;
 		model
 			.tokenizer
 			.encode(text, bos, special)

@@ -1,28 +1,40 @@
 //! The OpenAI-compatible HTTP API.
 //!
-//! `POST /v1/chat/completions` and `/v1/completions` (whole or streamed), `GET /v1/models`, `GET /v1/receipts/{id}`,
-//! `POST /v1/embeddings`, `/tokenize`, `/detokenize` and `/apply-template`, `GET /metrics` and `/health`; those of OpenAI also without `/v1`. Fields that this server does
-//! not know are ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt
-//! is signed and in the journal; the response carries it under `aria`.
+//! docs/api.md lists the paths; those of OpenAI are also there without `/v1`. Fields that this server does not know are
+//! ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt is signed and
+//! in the journal; the response carries it under `aria`.
+//!
+//! A request's fields are read by `params` and `messages`, become tokens in `prompt`, run in `run`, and come back in the
+//! shape of their endpoint: `generate` for chats and completions, `responses` for `/v1/responses`.
 
 mod answer;
 mod auth;
 mod embeddings;
+mod energy;
 mod error;
+mod fields;
 mod generate;
 mod info;
 mod limits;
+mod messages;
+mod openapi;
 mod origins;
 mod params;
 mod prompt;
+mod responses;
+mod run;
 mod server;
 mod shape;
+mod status;
 mod tls;
+mod tools;
+mod verify;
 
 pub use error::ApiError;
 pub use limits::Limits;
 pub use origins::Origin;
 pub use server::serve;
+pub use status::{About, ChainLink};
 pub use tls::acceptor;
 
 use crate::{
@@ -34,7 +46,7 @@ use crate::{
 		models::{Models, Served},
 	},
 };
-use aria_primitives::SPEC_VERSION;
+use aria_primitives::{ModelId, SPEC_VERSION};
 use axum::{
 	Router,
 	extract::{DefaultBodyLimit, MatchedPath, Request, State},
@@ -65,6 +77,10 @@ pub struct ApiState {
 	pub journal: Journal,
 	/// Version of the consent contract in force, 0 off the chain.
 	pub consent_version: Arc<AtomicU32>,
+	/// What the worker runs on.
+	pub about: About,
+	/// The link to the chain; none off the chain.
+	pub chain: Option<Arc<ChainLink>>,
 	/// A key that clients may send.
 	pub api_key: Option<String>,
 	/// Other keys that clients may send. With neither, any key is accepted.
@@ -85,13 +101,14 @@ struct Shared {
 	api: Arc<ApiState>,
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
+	session: energy::Session,
 	/// Memory for bodies that are being read.
 	bodies: Arc<Semaphore>,
 }
 
 impl Shared {
 	/// The model that a request names.
-	fn model(&self, fields: &params::Fields) -> Result<Served, ApiError> {
+	fn model(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
 			Some(name) => self.model_called(name),
 			None => Err(ApiError::invalid("model", "model is missing")),
@@ -99,12 +116,25 @@ impl Shared {
 	}
 
 	/// The model that a request names, the first if it names none.
-	fn model_or_first(&self, fields: &params::Fields) -> Result<Served, ApiError> {
+	fn model_or_first(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
 			Some(name) => self.model_called(name),
-			None => (self.api.models.first())
-				.map_err(|error| ApiError::unavailable("the first model", error)),
+			None => self.first_model(),
 		}
+	}
+
+	/// The model of a receipt; if it is not served here, the first, which will say so.
+	async fn model_with_root(&self, root: &ModelId) -> Result<Served, ApiError> {
+		match self.api.models.with_root(root).await {
+			Ok(Some(served)) => Ok(served),
+			Ok(None) => self.first_model(),
+			Err(error) => Err(ApiError::unavailable("the receipt's model", error)),
+		}
+	}
+
+	fn first_model(&self) -> Result<Served, ApiError> {
+		let first = self.api.models.first();
+		first.map_err(|error| ApiError::unavailable("the first model", error))
 	}
 
 	fn model_called(&self, name: &str) -> Result<Served, ApiError> {
@@ -131,15 +161,20 @@ pub fn router(state: Arc<ApiState>) -> Router {
 		bodies: limits::memory(&state.limits),
 		api: state,
 		started: unix_seconds(),
+		session: energy::Session::new(),
 	});
 	let both = Router::new()
 		.route("/models", get(info::models))
 		.route("/models/{*id}", get(info::model))
 		.route("/completions", post(generate::completions))
 		.route("/embeddings", post(embeddings::embeddings))
+		.route("/responses", post(responses::create))
 		.route("/chat/completions", post(generate::chat));
 	let with_key = Router::new()
 		.route("/v1/receipts/{id}", get(info::receipt))
+		.route("/v1/status", get(status::status))
+		.route("/v1/energy", get(energy::energy))
+		.route("/v1/verify", post(verify::verify))
 		.route("/tokenize", post(info::tokenize))
 		.route("/detokenize", post(info::detokenize))
 		.route("/apply-template", post(info::apply_template))
@@ -153,6 +188,8 @@ pub fn router(state: Arc<ApiState>) -> Router {
 	let router = Router::new()
 		.route("/health", get(info::health))
 		.route("/v1/health", get(info::health))
+		.route("/openapi.json", get(openapi::json))
+		.route("/docs", get(openapi::page))
 		.merge(with_key)
 		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
@@ -177,7 +214,9 @@ pub(crate) fn chat_prompt(
 	model: &crate::model::Model,
 ) -> Result<Vec<u32>, ApiError> {
 	let body = serde_json::json!({ "messages": messages }).to_string();
-	prompt::chat(&params::Fields::parse(body.as_bytes())?, model)
+	let fields = fields::Fields::parse(body.as_bytes())?;
+	let conversation = messages::Conversation::of_chat(&fields, None)?;
+	prompt::chat(conversation, model, model.config.context)
 }
 
 /// Counts the response, under the route's pattern: what clients make up would be names without end.

@@ -28,19 +28,6 @@ fn size(bytes: u64) -> String {
 	format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-fn packed(model: &Model) -> u64 {
-	let linears = model.blocks.iter().flat_map(|block| block.linears());
-	let linears: usize = linears
-		.map(|(_, linear)| linear.weight.packed_bytes())
-		.sum();
-	let head = match &model.head {
-		Some(Head::Int8(head)) => head.packed_bytes(),
-		Some(Head::Ternary(head)) => head.packed_bytes(),
-		None => 0,
-	};
-	(linears + head) as u64
-}
-
 fn words(model: &Model) {
 	let config = &model.config;
 	let line = |name: &str, text: String| println!("{name:<12}{text}");
@@ -84,13 +71,16 @@ fn words(model: &Model) {
 		format!(
 			"{} million, {} in memory",
 			model.parameters() / 1_000_000,
-			size(packed(model))
+			size(model.packed_bytes())
 		),
 	);
-	let embedding = 2 * (config.vocab * config.hidden) as u64;
 	line(
 		"embedding",
-		format!("{} rows, {} in memory", config.vocab, size(embedding)),
+		format!(
+			"{} rows, {} in memory",
+			config.vocab,
+			size(model.embedding_bytes())
+		),
 	);
 	line(
 		"head",
@@ -139,7 +129,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 		"licence": model.licence,
 		"model_root": to_hex(model.id.as_bytes()),
 		"canonical_bytes": model.bytes,
-		"packed_bytes": packed(&model),
+		"packed_bytes": model.packed_bytes(),
 		"cache_bytes_per_token": model.config.cache_bytes(),
 		"parameters": model.parameters(),
 		"config": model.config,

@@ -20,3 +20,8 @@ pub(super) fn config_folder() -> Option<PathBuf> {
 pub(super) fn data_folder() -> Option<PathBuf> {
 	folder("XDG_DATA_HOME", ".local/share")
 }
+
+/// What can be made again: `~/.cache/aria`.
+pub(super) fn cache_folder() -> Option<PathBuf> {
+	folder("XDG_CACHE_HOME", ".cache")
+}

@@ -10,12 +10,14 @@ mod load;
 mod open;
 mod outline;
 mod safetensors;
+mod sampling;
 pub mod template;
 
 pub use config::{Activation, ModelConfig};
 pub use error::ModelError;
 pub use open::LoadOptions;
 pub use outline::Outline;
+pub use sampling::SamplingDefaults;
 
 use crate::{
 	engine::{EngineError, grammar::Grammars},
@@ -124,6 +126,8 @@ pub struct Model {
 	pub tokenizer: Tokenizer,
 	/// Conversation format.
 	pub template: ChatTemplate,
+	/// How its publisher recommends to sample.
+	pub sampling: SamplingDefaults,
 	/// Embedding, one row per token.
 	pub embedding: Embedding,
 	/// Head, one row per token; none in a model that only embeds.
@@ -189,6 +193,25 @@ impl Model {
 			None => 0,
 		};
 		(linears + head) as u64
+	}
+
+	/// Bytes of weights in memory: linear layers and head as they are packed.
+	pub fn packed_bytes(&self) -> u64 {
+		let linears = self.blocks.iter().flat_map(Block::linears);
+		let linears: usize = linears
+			.map(|(_, linear)| linear.weight.packed_bytes())
+			.sum();
+		let head = match &self.head {
+			Some(Head::Int8(head)) => head.packed_bytes(),
+			Some(Head::Ternary(head)) => head.packed_bytes(),
+			None => 0,
+		};
+		(linears + head) as u64
+	}
+
+	/// Bytes of the embedding in memory.
+	pub fn embedding_bytes(&self) -> u64 {
+		size_of_val(&self.embedding.rows[..]) as u64
 	}
 
 	/// Multiply-accumulates of an answer.

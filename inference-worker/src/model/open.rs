@@ -1,7 +1,7 @@
 //! Opening a model: a GGUF file, a split one, or a folder as on the Hugging Face hub.
 
 use super::{
-	Model, ModelError,
+	Model, ModelError, SamplingDefaults,
 	checkpoint::{Checkpoint, Data, Scale, Stored, widen},
 	config::{ConfigError, Family, HfConfig, ModelConfig},
 	gguf::{Gguf, GgufError},
@@ -40,6 +40,7 @@ impl From<Packing> for LoadOptions {
 pub(super) struct Extras {
 	pub(super) tokenizer: Tokenizer,
 	pub(super) template: ChatTemplate,
+	pub(super) sampling: SamplingDefaults,
 	pub(super) name: String,
 	pub(super) licence: Option<String>,
 }
@@ -136,6 +137,7 @@ fn gguf_extras(gguf: &Gguf, name: &str) -> Result<Extras, ModelError> {
 	Ok(Extras {
 		tokenizer,
 		template,
+		sampling: SamplingDefaults::from_gguf(gguf),
 		name: gguf.text("general.name").unwrap_or(name).to_owned(),
 		licence: gguf.text("general.license").map(str::to_owned),
 	})
@@ -162,9 +164,11 @@ fn folder_extras(folder: &Path, config: &HfConfig) -> Result<Extras, ModelError>
 	let eos = tokenizer.end_tokens().first().copied();
 	let source = source.as_deref().or(built_in);
 	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos))?;
+	let generation = huggingface::json(folder, "generation_config.json")?.unwrap_or_default();
 	Ok(Extras {
 		tokenizer,
 		template,
+		sampling: SamplingDefaults::from_generation_config(&generation),
 		name: folder_name(folder),
 		licence: None,
 	})

@@ -16,8 +16,9 @@ pub(crate) use args::default_state_dir;
 pub use args::{ApiArgs, Role, ServiceArgs};
 
 use crate::{
-	api::{self, ApiState, Limits},
+	api::{self, About, ApiState, ChainLink, Limits},
 	chain::{Account, Block, Chain, ChainError},
+	energy::Meter,
 	engine::Options,
 	keys::{self, Keys},
 	metrics::Metrics,
@@ -54,6 +55,8 @@ pub(crate) struct Context {
 	batch_every: Duration,
 	/// The present connection, for requests of verifiers.
 	chain: RwLock<Option<Chain>>,
+	/// What the API says about it.
+	link: Arc<ChainLink>,
 }
 
 /// Waits for a final block after the last one seen.
@@ -132,13 +135,16 @@ async fn serve(
 		(Some(certificate), Some(key)) => Some(api::acceptor(certificate, key)?),
 		_ => None,
 	};
-	let models = open_models(&args).await?;
+	let (models, about) = open_models(&args).await?;
+	let link = Arc::new(ChainLink::default());
 	let consent_version = Arc::new(AtomicU32::new(0));
 	let state = Arc::new(ApiState {
 		models: models.clone(),
 		signer: pair.clone(),
 		journal: journal.clone(),
 		consent_version: consent_version.clone(),
+		about,
+		chain: (!args.offline).then(|| link.clone()),
 		api_key: args.api.key.clone(),
 		keys,
 		metrics: Metrics::new(&registry).context("can't register the metrics")?,
@@ -164,6 +170,7 @@ async fn serve(
 		consent_version,
 		batch_every: Duration::from_secs(args.batch_seconds.max(1)),
 		chain: RwLock::new(None),
+		link,
 	});
 	let duties = async {
 		context.models.wait_for_first().await?;
@@ -191,7 +198,7 @@ async fn until(
 	}
 }
 
-async fn open_models(args: &ServiceArgs) -> Result<Models> {
+async fn open_models(args: &ServiceArgs) -> Result<(Models, About)> {
 	let cores = || std::thread::available_parallelism().map_or(1, usize::from);
 	let threads = args.threads.unwrap_or_else(cores).clamp(1, 1024);
 	let backend = Backend::new(Isa::from_env()?, threads);
@@ -202,10 +209,11 @@ async fn open_models(args: &ServiceArgs) -> Result<Models> {
 		prefix_cache: !args.no_prefix_cache,
 		..Options::default()
 	};
+	let about = About::of(&backend, &Meter::discover(args.watts), &options);
 	let (choices, watts) = (args.models.clone(), args.watts);
 	let limit = args.weights_mib.map(|limit| limit << 20);
 	let open = move || Models::open(&choices, limit, backend, options, watts);
-	Ok(tokio::task::spawn_blocking(open).await??)
+	Ok((tokio::task::spawn_blocking(open).await??, about))
 }
 
 async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) -> Result<Network> {
@@ -242,8 +250,10 @@ async fn follow(context: &Context, node: &str, network: &Network) {
 				genesis = Some(chain.genesis());
 				pause = FIRST_RETRY;
 				tracing::info!("connected to {node}");
+				context.link.connected(chain.genesis());
 				set_chain(context, Some(chain.clone()));
 				let error = session(context, &chain, network).await;
+				context.link.lost();
 				set_chain(context, None);
 				tracing::warn!("{error}; connecting again");
 			}
@@ -278,8 +288,15 @@ async fn session(context: &Context, chain: &Chain, network: &Network) -> ChainEr
 		)?;
 		Ok(())
 	};
+	let mut seen = blocks.clone();
+	let watch = async {
+		loop {
+			context.link.finalized(next_block(&mut seen).await?.number);
+		}
+	};
 	tokio::select! {
 		error = chain.follow(&sender) => error,
+		Err::<(), ChainError>(error) = watch => error,
 		result = duties => match result {
 			Ok(()) => ChainError::Node("nothing to do".into()),
 			Err(error) => error,

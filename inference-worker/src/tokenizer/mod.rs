@@ -19,6 +19,7 @@ mod vocab;
 
 pub use decoder::TextDecoder;
 pub use error::TokenizerError;
+pub(crate) use vocab::byte_chars;
 
 use bpe::{Bpe, Order};
 use foreign::Foreign;
@@ -149,7 +150,8 @@ impl Tokenizer {
 	}
 
 	/// As [`Self::encode`], but more than `limit` tokens are [`TokenizerError::TooLong`], found out after little more
-	/// than `limit` tokens where the vocabulary cuts text into words.
+	/// than `limit` tokens where the vocabulary cuts text into words, and at once where the text is longer than so many
+	/// of the longest tokens.
 	///
 	/// # Errors
 	/// As [`Self::encode`].
@@ -170,6 +172,10 @@ impl Tokenizer {
 		}
 		match &self.engine {
 			Engine::Merging(bpe) => {
+				// No token stands for more bytes than its spelling has.
+				if text.len() > limit.saturating_mul(self.vocabulary.longest) {
+					return Err(TokenizerError::TooLong { limit });
+				}
 				let mut prefix = self.space_prefix;
 				self.specials.each(text, parse_special, |piece| {
 					match piece {

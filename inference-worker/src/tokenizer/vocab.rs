@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// GPT-2's reversible map from bytes to printable characters.
-pub(super) fn byte_chars() -> HashMap<char, u8> {
+pub(crate) fn byte_chars() -> HashMap<char, u8> {
 	let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
 	let mut next = 256u32;
 	let mut map = HashMap::new();
@@ -76,6 +76,8 @@ pub(super) struct Vocabulary {
 	pub(super) kinds: Vec<Kind>,
 	/// How they spell bytes.
 	pub(super) form: Form,
+	/// Bytes of the longest spelling.
+	pub(super) longest: usize,
 	byte_chars: HashMap<char, u8>,
 }
 
@@ -98,6 +100,7 @@ impl Vocabulary {
 			return Err(damaged(format!("{kinds} token types for {tokens} tokens")));
 		}
 		Ok(Self {
+			longest: tokens.iter().map(String::len).max().unwrap_or(0),
 			tokens,
 			kinds,
 			form,

@@ -7,14 +7,19 @@ mod embeddings;
 mod keys;
 mod metrics;
 mod models;
+mod openapi;
 mod protection;
+mod responses;
+mod sampling;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
+mod tools;
 
 use aria_kernels::{Backend, Isa, Packing};
 use aria_worker::{
-	api::{ApiState, Limits, Origin, router, serve},
+	api::{About, ApiState, ChainLink, Limits, Origin, router, serve},
 	energy::Meter,
 	engine::{
 		Engine, EngineHandle, Event, GenerateRequest, Options,
@@ -62,6 +67,11 @@ static DAMAGED: LazyLock<Arc<Model>> = LazyLock::new(|| {
 	Arc::new(Model::from_bytes(&bytes, "damaged", Packing::Dense).unwrap())
 });
 
+/// Nothing is measured.
+fn meter(watts: Option<f64>) -> Meter {
+	Meter::new(Path::new("/nowhere"), watts)
+}
+
 fn backend() -> Backend {
 	Backend::new(Isa::detect(), 1)
 }
@@ -82,6 +92,8 @@ struct Guard<'a> {
 	limits: Limits,
 	origins: Vec<Origin>,
 	tls: Option<TlsAcceptor>,
+	/// Declared power.
+	watts: Option<f64>,
 }
 
 struct Reply {
@@ -160,12 +172,17 @@ fn parse(bytes: &[u8]) -> Reply {
 
 impl Server {
 	fn engine(model: &Arc<Model>, queue: usize) -> EngineHandle {
+		Self::metered(model, queue, None)
+	}
+
+	/// An engine that may have a declared power.
+	fn metered(model: &Arc<Model>, queue: usize, watts: Option<f64>) -> EngineHandle {
 		let options = Options {
 			parallel: 1,
 			queue,
 			..Options::default()
 		};
-		Engine::spawn(model.clone(), backend(), Meter::default(), options).unwrap()
+		Engine::spawn(model.clone(), backend(), meter(watts), options).unwrap()
 	}
 
 	async fn start(model: &Arc<Model>, queue: usize, api_key: Option<&str>) -> Self {
@@ -177,7 +194,7 @@ impl Server {
 	}
 
 	async fn guarded(model: &Arc<Model>, queue: usize, guard: Guard<'_>) -> Self {
-		let engine = Self::engine(model, queue);
+		let engine = Self::metered(model, queue, guard.watts);
 		Self::of(Models::of("aria-demo", engine.clone()), engine, guard).await
 	}
 
@@ -187,6 +204,7 @@ impl Server {
 
 	/// A worker with these models; `engine` is of the one that tests watch.
 	async fn of(models: Models, engine: EngineHandle, guard: Guard<'_>) -> Self {
+		let about = About::of(&backend(), &meter(guard.watts), &Options::default());
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
 		let signer = Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap());
@@ -195,6 +213,8 @@ impl Server {
 			signer: signer.clone(),
 			journal: journal.clone(),
 			consent_version: Arc::new(AtomicU32::new(7)),
+			about,
+			chain: Some(Arc::new(ChainLink::default())),
 			api_key: guard.api_key.map(str::to_owned),
 			keys: Keys::open(state_dir.path().join(KEYS)).unwrap(),
 			metrics: Metrics::new(&Registry::new()).unwrap(),
@@ -787,12 +807,6 @@ async fn field_that_is_wrong_should_be_named() {
 			json!({ "type": "yaml" }),
 			"invalid_value",
 		),
-		(
-			"tools",
-			json!([{ "type": "function" }]),
-			"unsupported_parameter",
-		),
-		("tool_choice", json!("required"), "unsupported_parameter"),
 		("suffix", json!("end"), "unsupported_parameter"),
 		("echo", json!(true), "unsupported_parameter"),
 		("best_of", json!(3), "unsupported_parameter"),
@@ -811,6 +825,12 @@ async fn field_that_is_wrong_should_be_named() {
 		("prompt", json!({ "a": 1 }), "invalid_type"),
 		("prompt", json!([1, "a"]), "invalid_type"),
 		("prompt", json!(["a", 5]), "invalid_type"),
+		(
+			"tools",
+			json!([{ "type": "function" }]),
+			"unsupported_parameter",
+		),
+		("tool_choice", json!("required"), "unsupported_parameter"),
 	] {
 		let reply = server.complete(json!({ param: value })).await;
 		assert_eq!(reply.error(400), field(param, code), "{param}");
@@ -837,7 +857,7 @@ async fn field_that_is_wrong_should_be_named() {
 			"invalid_type",
 		),
 		(
-			json!({ "role": "tool", "content": "5" }),
+			json!({ "role": "function", "content": "5" }),
 			"messages[0].role",
 			"unsupported_value",
 		),
@@ -894,11 +914,7 @@ async fn answers_should_obey_bias_penalties_and_schemas() {
 	let reply = server.chat(json!({ "response_format": broken })).await;
 	assert_eq!(
 		reply.error(400),
-		(
-			"invalid_request_error".into(),
-			json!("response_format"),
-			Value::Null
-		)
+		field("response_format", "invalid_grammar")
 	);
 }
 
@@ -947,6 +963,11 @@ async fn context_should_bound_the_answer_and_never_cut_the_prompt() {
 		reply.error(400),
 		field("messages", "context_length_exceeded")
 	);
+	// Long enough that no tokenisation of it fits.
+	let reply = server
+		.complete(json!({ "prompt": "x".repeat(7 << 20) }))
+		.await;
+	assert_eq!(reply.error(400), field("prompt", "context_length_exceeded"));
 	let full =
 		json!({ "prompt": vec![5u32; 254], "max_tokens": 100_000_000_000u64, "logprobs": 0 });
 	let answer = server.complete(full).await.json();

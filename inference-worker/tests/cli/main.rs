@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+mod bench;
 mod doctor;
 mod logs;
 mod settings;

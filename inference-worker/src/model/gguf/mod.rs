@@ -3,8 +3,10 @@
 //! Layout: ggml's `docs/gguf.md` (versions 2 and 3, little-endian). Tensors are not read here.
 
 mod types;
+mod write;
 
 pub use types::TensorType;
+pub use write::GgufWriter;
 
 use aria_kernels::{I2Block, Q2Block};
 use std::{collections::HashMap, io::Read};

@@ -11,7 +11,7 @@ pub use load::ModelsError;
 
 use crate::{
 	engine::{EngineHandle, Options},
-	model::{Model, ModelConfig},
+	model::{Model, ModelConfig, SamplingDefaults},
 };
 use aria_kernels::Backend;
 use aria_primitives::{ModelId, provenance::OperationCount};
@@ -94,6 +94,10 @@ pub struct Facts {
 	pub bytes: u64,
 	/// Whether its file has a chat template.
 	pub template: bool,
+	/// Whether that template shows functions.
+	pub tools: bool,
+	/// How its publisher recommends to sample.
+	pub sampling: SamplingDefaults,
 	/// Whether it writes; others make embeddings.
 	pub writes: bool,
 	/// How long loading took.
@@ -110,6 +114,8 @@ impl Facts {
 			parameters: model.parameters(),
 			bytes: model.bytes,
 			template: model.template.source().is_some(),
+			tools: model.template.takes_tools(),
+			sampling: model.sampling,
 			writes: model.head.is_some(),
 			load_time,
 		}
@@ -134,6 +140,8 @@ pub struct Listed {
 	pub ready: bool,
 	/// Its shape.
 	pub config: ModelConfig,
+	/// Requests that it has, waiting or running.
+	pub requests: usize,
 	/// What is known once it was loaded.
 	pub facts: Option<Facts>,
 }
@@ -208,6 +216,10 @@ impl Models {
 			name: entry.name.clone(),
 			ready: matches!(state, State::Ready { engine, .. } if !engine.is_stopped()),
 			config: entry.config.clone(),
+			requests: match state {
+				State::Ready { engine, .. } => engine.queued(),
+				_ => 0,
+			},
 			facts: entry.facts.get().cloned(),
 		})
 		.collect()

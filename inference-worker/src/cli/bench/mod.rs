@@ -1,0 +1,191 @@
+//! `aria-worker bench`: how fast a model runs on this machine, and how that compares with what its memory allows.
+
+mod measure;
+mod memory;
+mod report;
+mod shape;
+
+use crate::{energy::Meter, model::Model};
+use anyhow::{Context, Result};
+use aria_kernels::{Backend, Isa, Packing};
+use clap::Args;
+use measure::{Setting, measure};
+pub(super) use memory::bandwidth;
+use shape::Shape;
+use std::{
+	path::{Path, PathBuf},
+	process::ExitCode,
+	time::Instant,
+};
+
+/// Bytes read to measure the memory's bandwidth: more than any cache holds.
+const READ_BYTES: usize = 512 << 20;
+
+#[derive(Args)]
+#[command(
+	after_help = "Examples:\n  aria-worker bench --model model.gguf\n  aria-worker bench --shape 2b4t,llama3-8b\n  aria-worker bench --model model.gguf -p 128,512 -n 128 -t 1,2 --batch 1,4,16 --json"
+)]
+pub(crate) struct BenchArgs {
+	/// GGUF file, Hugging Face folder, or the name of an installed model.
+	#[arg(long, required_unless_present = "shape")]
+	model: Option<PathBuf>,
+	/// Shapes of published models, with random weights: as fast as the models, without their files. Each is made once,
+	/// in ~/.cache/aria/shapes.
+	#[arg(long, value_enum, value_delimiter = ',')]
+	shape: Vec<Shape>,
+	/// Prompt lengths.
+	#[arg(short = 'p', long, value_delimiter = ',', default_value = "128")]
+	prompt: Vec<usize>,
+	/// Answer lengths.
+	#[arg(short = 'n', long, value_delimiter = ',', default_value = "64")]
+	tokens: Vec<u32>,
+	/// Numbers of threads; all cores if not given.
+	#[arg(short = 't', long, value_delimiter = ',')]
+	threads: Vec<usize>,
+	/// Numbers of requests that run together.
+	#[arg(long, value_delimiter = ',', default_value = "1")]
+	batch: Vec<usize>,
+	/// Repetitions of each setting.
+	#[arg(short = 'r', long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+	repetitions: u32,
+	/// Draft tokens from what was said before.
+	#[arg(long)]
+	speculate: bool,
+	/// Instruction set; the best one if not given.
+	#[arg(long, env = "ARIA_ISA")]
+	isa: Option<String>,
+	/// Declared power in watts, for an estimate where the processor shows no counters.
+	#[arg(long)]
+	watts: Option<f64>,
+	/// One JSON object per setting, one per line.
+	#[arg(long)]
+	json: bool,
+}
+
+/// A model in memory.
+struct Loaded {
+	model: Model,
+	packing: Packing,
+	/// Time of loading, seconds.
+	seconds: f64,
+	/// Most memory in use while it was loaded, bytes.
+	peak: Option<u64>,
+}
+
+impl Loaded {
+	fn open(path: &Path, packing: Packing) -> Result<Self> {
+		memory::forget_peak();
+		let start = Instant::now();
+		let model =
+			Model::open(path, packing).with_context(|| format!("can't load {}", path.display()))?;
+		let loaded = Self {
+			model,
+			packing,
+			seconds: start.elapsed().as_secs_f64(),
+			peak: memory::peak(),
+		};
+		eprintln!(
+			"{}: {} weights, {packing} packing, loaded in {:.2} s",
+			loaded.model.name,
+			loaded.model.parameters(),
+			loaded.seconds,
+		);
+		Ok(loaded)
+	}
+}
+
+impl BenchArgs {
+	/// Backends of all numbers of threads, with the bandwidth that each reads memory with.
+	fn backends(&self) -> Result<Vec<(Backend, f64)>> {
+		let isa = match &self.isa {
+			Some(name) => Isa::from_name(name).map_err(|error| anyhow::anyhow!("{error}"))?,
+			None => Isa::detect(),
+		};
+		anyhow::ensure!(isa.is_supported(), "this CPU does not support {isa}");
+		let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+		let mut threads = self.threads.clone();
+		if threads.is_empty() {
+			threads.push(cores());
+		}
+		let words = vec![1u64; READ_BYTES / 8];
+		let backend = |threads| {
+			anyhow::ensure!(
+				(1..=1024).contains(&threads),
+				"-t must be between 1 and 1024"
+			);
+			let backend = Backend::new(isa, threads);
+			let bandwidth = bandwidth(&backend, &words, 3);
+			Ok((backend, bandwidth))
+		};
+		threads.into_iter().map(backend).collect()
+	}
+
+	fn settings(&self, model: &Model) -> Result<Vec<Setting>> {
+		let context = model.config.context;
+		let mut settings = Vec::new();
+		for prompt in &self.prompt {
+			for tokens in &self.tokens {
+				for batch in &self.batch {
+					let positions = prompt.saturating_add(*tokens as usize);
+					anyhow::ensure!(
+						*prompt > 0 && *tokens > 0 && *batch > 0 && positions <= context,
+						"-p, -n and --batch must be at least 1, and -p and -n together at most the context, {context}"
+					);
+					settings.push(Setting {
+						prompt: *prompt,
+						tokens: *tokens,
+						batch: *batch,
+						speculate: self.speculate,
+					});
+				}
+			}
+		}
+		Ok(settings)
+	}
+
+	/// Measures a model with every backend and setting.
+	fn measure(&self, path: &Path, backends: &[(Backend, f64)], meter: &Meter) -> Result<()> {
+		let mut loaded: Option<Loaded> = None;
+		for (number, (backend, bandwidth)) in backends.iter().enumerate() {
+			// The old one goes first: both need not fit into memory.
+			let packing = backend.packing();
+			let loaded = match loaded.take_if(|loaded| loaded.packing == packing) {
+				Some(same) => &*loaded.insert(same),
+				None => {
+					drop(loaded.take());
+					&*loaded.insert(Loaded::open(path, packing)?)
+				}
+			};
+			if number == 0 && !self.json {
+				println!("{}", report::heading());
+			}
+			for setting in self.settings(&loaded.model)? {
+				let runs = (0..self.repetitions)
+					.map(|_| measure(&loaded.model, backend, meter, &setting))
+					.collect::<Result<Vec<_>>>()?;
+				let report = report::report(loaded, backend, &setting, &runs, *bandwidth);
+				if self.json {
+					println!("{report}");
+				} else {
+					println!("{}", report::row(&report));
+				}
+			}
+		}
+		Ok(())
+	}
+}
+
+/// Measures each model with each setting.
+pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
+	// Before any model, whose memory is then its own.
+	let backends = args.backends()?;
+	let meter = Meter::discover(args.watts);
+	eprintln!("energy: {}", meter.describe());
+	if let Some(model) = &args.model {
+		args.measure(&crate::hub::resolve(model)?, &backends, &meter)?;
+	}
+	for shape in &args.shape {
+		args.measure(&shape.file()?, &backends, &meter)?;
+	}
+	Ok(ExitCode::SUCCESS)
+}
