@@ -17,6 +17,10 @@ HERE = Path(__file__).resolve().parent
 API_KEY = "sk-end-to-end"
 
 
+def pytest_configure(config) -> None:
+    config.addinivalue_line("markers", "alone: runs after all others, with nothing beside it")
+
+
 class Party:
     """A worker or a verifier: `aria-worker serve`."""
 

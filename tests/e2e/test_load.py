@@ -3,8 +3,8 @@
 import pytest
 from load import Node, on_node
 
-# It takes the whole machine: others would only slow it down.
-pytestmark = pytest.mark.xdist_group("load")
+# It takes the whole machine, and counts what others would slow down.
+pytestmark = pytest.mark.alone
 
 CLIENTS, SECONDS = 200, 20.0
 
