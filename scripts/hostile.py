@@ -31,8 +31,9 @@ async def _open(port: int, receive_buffer: int | None = None):
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Ends a connection as a machine that crashed does."""
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if not writer.transport.is_closing():
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

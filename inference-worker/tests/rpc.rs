@@ -7,7 +7,7 @@ use aria_worker::{
 	rpc::{
 		AriaRpcServer, Code, Page, PendingBatch, Proof, Receipt, ReceiptState, Rpc, State, Status,
 	},
-	service::{self, Handle, ServiceArgs},
+	service::{self, ApiArgs, Handle, ServiceArgs},
 };
 use jsonrpsee::{
 	Extensions, MethodsError, RpcModule,
@@ -92,7 +92,10 @@ impl Worker {
 					.join("models/aria-demo.gguf")
 					.into(),
 			],
-			api_port: 0,
+			api: ApiArgs {
+				port: 0,
+				..ApiArgs::default()
+			},
 			offline: true,
 			state_dir: Some(dir.to_owned()),
 			threads: Some(1),

@@ -9,7 +9,7 @@ use aria_primitives::{
 };
 use aria_worker::{
 	p2p::{self, Answer, Network},
-	service::{self, Handle, ServiceArgs, journal::Journal},
+	service::{self, ApiArgs, Handle, ServiceArgs, journal::Journal},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use prometheus::Registry;
@@ -174,7 +174,10 @@ fn offline(port: u16, dir: &std::path::Path) -> ServiceArgs {
 				.join("models/aria-demo.gguf")
 				.into(),
 		],
-		api_port: port,
+		api: ApiArgs {
+			port,
+			..ApiArgs::default()
+		},
 		offline: true,
 		state_dir: Some(dir.to_owned()),
 		threads: Some(1),

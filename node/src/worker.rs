@@ -3,7 +3,7 @@
 //! It speaks to the chain over JSON-RPC as any other worker does (docs/adr/0002-worker-over-rpc.md), has its own
 //! threads, and can fail without stopping block production.
 
-use aria_worker::service::{Handle, Role, ServiceArgs, models::ModelChoice};
+use aria_worker::service::{ApiArgs, Handle, Role, ServiceArgs, models::ModelChoice};
 use prometheus::Registry;
 use sc_service::{ChainType, Configuration, RpcHandlers, TaskManager, error::Error};
 
@@ -24,17 +24,12 @@ pub(crate) struct WorkerParams {
 	#[arg(long, value_name = "MIB", requires = "worker")]
 	weights_mib: Option<u64>,
 
-	/// Port of the worker's OpenAI API.
-	#[arg(long, default_value_t = 3000)]
-	api_port: u16,
+	#[command(flatten)]
+	api: ApiArgs,
 
-	/// Address that the worker's OpenAI API listens on.
-	#[arg(long, default_value = "127.0.0.1")]
-	api_host: String,
-
-	/// Key that clients of the API must show; none if not given.
-	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
-	api_key: Option<String>,
+	/// Memory for keys and values of each of the worker's models, MiB.
+	#[arg(long, value_name = "MIB", default_value_t = 1024)]
+	worker_cache_mib: u64,
 
 	/// The worker's account: a secret phrase or derivation path, or `file:PATH`. On development chains //Worker.
 	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
@@ -73,9 +68,8 @@ impl Worker {
 		let args = ServiceArgs {
 			models: params.model.clone(),
 			weights_mib: params.weights_mib,
-			api_host: params.api_host.clone(),
-			api_port: params.api_port,
-			api_key: params.api_key.clone(),
+			api: params.api.clone(),
+			cache_mib: params.worker_cache_mib,
 			worker_key: Some(key),
 			state_dir: Some(config.base_path.path().join("worker")),
 			roles: params.worker_roles.clone(),

@@ -16,6 +16,10 @@ from javascript import run_script  # noqa: E402
 API_KEY = "sk-end-to-end"
 
 
+def pytest_configure(config) -> None:
+    config.addinivalue_line("markers", "alone: runs after all others, with nothing beside it")
+
+
 class Party:
     """A worker or a verifier: `aria-worker serve`."""
 

@@ -3,15 +3,16 @@
 import pytest
 from load import Node, on_node
 
-# It takes the whole machine: others would only slow it down.
-pytestmark = pytest.mark.xdist_group("load")
+# It takes the whole machine, and counts what others would slow down.
+pytestmark = pytest.mark.alone
 
 CLIENTS, SECONDS = 200, 20.0
 
 
 @pytest.fixture
 def node(tmp_path):
-    node = Node(tmp_path)
+    # A cache that is full after some seconds: from then on memory is to stay as it is.
+    node = Node(tmp_path, ["--worker-cache-mib", 64])
     try:
         node.wait()
         yield node
@@ -28,7 +29,7 @@ def test_crowd_should_be_served_while_blocks_are_made(node):
     blocks = result["blocks"]
     assert blocks["slots"] - blocks["made"] <= 1, result
     memory = result["memory_mb"]
-    assert memory["most"] - memory["start"] < 400, result
+    assert memory["last_quarter"] - memory["second_quarter"] < 50, result
     # All of them were made, and none did harm: that would be an exception.
     assert all(count > 0 for name, count in result["attacks"].items() if name != "slow_reader"), result
     assert node.process.alive()

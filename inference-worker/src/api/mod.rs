@@ -33,6 +33,7 @@ mod verify;
 pub use error::ApiError;
 pub(crate) use generate::{DONE, Running, ask, pieces, whole};
 pub use limits::Limits;
+pub(crate) use limits::MAX_BODY;
 pub use origins::Origin;
 pub use server::serve;
 pub use status::{About, ChainLink};
@@ -114,6 +115,7 @@ impl Shared {
 			bodies: limits::memory(&api.limits),
 			api,
 			started: unix_seconds(),
+			session: energy::Session::new(),
 		})
 	}
 
@@ -207,7 +209,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 		.merge(with_key)
 		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-		.layer(DefaultBodyLimit::max(limits::MAX_BODY))
+		.layer(DefaultBodyLimit::max(MAX_BODY))
 		.layer(middleware::from_fn(limits::refuse_long_body))
 		.layer(with(shared.clone(), origins::refuse_strangers))
 		.layer(with(shared.clone(), limits::end_in_time))

@@ -18,26 +18,24 @@ pub enum Role {
 	Verifier,
 }
 
-/// Options of the service. The defaults are those of the command line.
+/// Options of the HTTP API. The defaults are those of the command line. A node has them too: names of arguments are
+/// written out where Substrate could have the field's.
 #[derive(Args, Clone, Debug)]
-pub struct ServiceArgs {
-	/// GGUF file, Hugging Face folder, or the name of an installed model; NAME=MODEL gives it another name in the API.
-	/// May be given several times: the first is loaded at once, others when they are asked for.
-	#[arg(long = "model", value_name = "[NAME=]MODEL", required = true)]
-	pub models: Vec<ModelChoice>,
-	/// Memory for the weights of loaded models, MiB; without it none is unloaded. When it does not suffice, models go
-	/// that were not asked for the longest, unless they are answering.
-	#[arg(long)]
-	pub weights_mib: Option<u64>,
+pub struct ApiArgs {
 	/// Address of the API.
-	#[arg(long, default_value = "127.0.0.1")]
-	pub api_host: String,
+	#[arg(long = "api-host", id = "api-host", default_value = "127.0.0.1")]
+	pub host: String,
 	/// Port of the API; 0 takes a free one.
-	#[arg(long, default_value_t = 3000)]
-	pub api_port: u16,
+	#[arg(long = "api-port", id = "api-port", default_value_t = 3000)]
+	pub port: u16,
 	/// Key that requests must bring as a bearer token.
-	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
-	pub api_key: Option<String>,
+	#[arg(
+		long = "api-key",
+		id = "api-key",
+		env = "ARIA_API_KEY",
+		hide_env_values = true
+	)]
+	pub key: Option<String>,
 	/// File of keys that requests may bring instead, see `aria-worker api key` [default: api-keys.json in the state
 	/// folder]. Once it is there, a key is needed.
 	#[arg(long, value_name = "FILE")]
@@ -52,11 +50,47 @@ pub struct ServiceArgs {
 	#[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
 	pub cors_origins: Vec<Origin>,
 	/// Connections to the API at once; more get 503.
-	#[arg(long, default_value_t = 512, value_parser = positive)]
-	pub max_connections: usize,
+	#[arg(long = "api-connections", id = "api-connections", default_value_t = 512, value_parser = positive)]
+	pub connections: usize,
 	/// Seconds that an answer may take, waiting for a place included.
 	#[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
 	pub answer_timeout: u64,
+	/// Seconds without progress after which /health says that a worker with requests is stuck.
+	#[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+	pub stuck_after: u64,
+}
+
+impl Default for ApiArgs {
+	fn default() -> Self {
+		Self {
+			host: "127.0.0.1".into(),
+			port: 3000,
+			key: None,
+			keys_file: None,
+			tls_cert: None,
+			tls_key: None,
+			cors_origins: Vec::new(),
+			connections: 512,
+			answer_timeout: 3600,
+			stuck_after: 120,
+		}
+	}
+}
+
+/// Options of the service. The defaults are those of the command line.
+#[derive(Args, Clone, Debug)]
+pub struct ServiceArgs {
+	/// GGUF file, Hugging Face folder, or the name of an installed model; NAME=MODEL gives it another name in the API.
+	/// May be given several times: the first is loaded at once, others when they are asked for.
+	#[arg(long = "model", value_name = "[NAME=]MODEL", required = true)]
+	pub models: Vec<ModelChoice>,
+	/// Memory for the weights of loaded models, MiB; without it none is unloaded. When it does not suffice, models go
+	/// that were not asked for the longest, unless they are answering.
+	#[arg(long)]
+	pub weights_mib: Option<u64>,
+	/// The HTTP API.
+	#[command(flatten)]
+	pub api: ApiArgs,
 	/// WebSocket of a node.
 	#[arg(
 		long,
@@ -101,9 +135,6 @@ pub struct ServiceArgs {
 	/// Seconds for which receipts are gathered into a batch.
 	#[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
 	pub batch_seconds: u64,
-	/// Seconds without progress after which /health says that a worker with requests is stuck.
-	#[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
-	pub stuck_after: u64,
 	/// Alter one token of every answer, to test that verifiers notice.
 	#[cfg(feature = "fault-injection")]
 	#[arg(long)]
@@ -115,15 +146,7 @@ impl Default for ServiceArgs {
 		Self {
 			models: Vec::new(),
 			weights_mib: None,
-			api_host: "127.0.0.1".into(),
-			api_port: 3000,
-			api_key: None,
-			keys_file: None,
-			tls_cert: None,
-			tls_key: None,
-			cors_origins: Vec::new(),
-			max_connections: 512,
-			answer_timeout: 3600,
+			api: ApiArgs::default(),
 			node: "ws://127.0.0.1:9944".into(),
 			offline: false,
 			worker_key: None,
@@ -139,7 +162,6 @@ impl Default for ServiceArgs {
 				.with(libp2p::multiaddr::Protocol::Tcp(0)),
 			watts: None,
 			batch_seconds: 2,
-			stuck_after: 120,
 			#[cfg(feature = "fault-injection")]
 			alter_token: false,
 		}

@@ -14,7 +14,7 @@ mod registrar;
 mod verifier;
 
 pub(crate) use args::default_state_dir;
-pub use args::{Role, ServiceArgs};
+pub use args::{ApiArgs, Role, ServiceArgs};
 pub use handle::Handle;
 pub(crate) use handle::{Ready, Stage};
 
@@ -121,11 +121,11 @@ async fn serve(
 ) -> Result<()> {
 	let pair = Arc::new(args.pair()?);
 	let me = AccountId::new(pair.public().0);
-	let place = (args.api_host.as_str(), args.api_port);
+	let place = (args.api.host.as_str(), args.api.port);
 	let listener = TcpListener::bind(place).await.with_context(|| {
 		format!(
 			"can't serve the API on {}:{}; is another program using the port? See --api-port",
-			args.api_host, args.api_port
+			args.api.host, args.api.port
 		)
 	})?;
 	let dir = args.state_dir()?;
@@ -134,28 +134,29 @@ async fn serve(
 		tokio::task::spawn_blocking(move || Journal::open(&dir)).await??
 	};
 	let keys = Keys::open(
-		args.keys_file
+		args.api
+			.keys_file
 			.clone()
 			.unwrap_or_else(|| dir.join(keys::FILE_NAME)),
 	)?;
 	if !listener.local_addr()?.ip().is_loopback() {
-		if args.api_key.is_none() && !keys.exist() {
+		if args.api.key.is_none() && !keys.exist() {
 			tracing::warn!(
 				"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
 			);
-		} else if args.tls_cert.is_none() {
+		} else if args.api.tls_cert.is_none() {
 			tracing::warn!(
 				"keys, prompts and answers can be read on their way: set --tls-cert and --tls-key, or put a proxy with TLS in front"
 			);
 		}
 	}
 	let limits = Limits {
-		connections: args.max_connections,
-		answer: Duration::from_secs(args.answer_timeout),
-		stuck: Duration::from_secs(args.stuck_after),
+		connections: args.api.connections,
+		answer: Duration::from_secs(args.api.answer_timeout),
+		stuck: Duration::from_secs(args.api.stuck_after),
 		..Limits::default()
 	};
-	let tls = match (&args.tls_cert, &args.tls_key) {
+	let tls = match (&args.api.tls_cert, &args.api.tls_key) {
 		(Some(certificate), Some(key)) => Some(api::acceptor(certificate, key)?),
 		_ => None,
 	};
@@ -169,11 +170,11 @@ async fn serve(
 		consent_version: consent_version.clone(),
 		about,
 		chain: (!args.offline).then(|| link.clone()),
-		api_key: args.api_key.clone(),
+		api_key: args.api.key.clone(),
 		keys,
 		metrics: Metrics::new(&registry).context("can't register the metrics")?,
 		limits,
-		origins: args.cors_origins.clone(),
+		origins: args.api.cors_origins.clone(),
 		#[cfg(feature = "fault-injection")]
 		alter_token: args.alter_token,
 	});
