@@ -110,7 +110,7 @@ impl ApiError {
 	}
 
 	/// 504.
-	pub(super) fn took_too_long() -> Self {
+	pub(crate) fn took_too_long() -> Self {
 		Self::new(
 			StatusCode::GATEWAY_TIMEOUT,
 			"server_error",

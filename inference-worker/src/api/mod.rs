@@ -124,6 +124,11 @@ impl Shared {
 		self.api.models.health(self.api.limits.stuck)
 	}
 
+	/// When an answer that begins now must have ended.
+	pub(crate) fn deadline(&self) -> Instant {
+		Instant::now() + self.api.limits.answer
+	}
+
 	/// The model that a request names.
 	fn model(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {

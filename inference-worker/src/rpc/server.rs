@@ -19,6 +19,7 @@ use jsonrpsee::{
 use serde_json::{Value, value::RawValue};
 use sp_core::crypto::Ss58Codec;
 use std::sync::{Arc, atomic::Ordering};
+use tokio::time::{Instant, timeout_at};
 
 /// Receipts on a page if the caller doesn't say.
 const PAGE: u32 = 16;
@@ -72,15 +73,17 @@ impl Rpc {
 		extensions: &Extensions,
 		request: &RawValue,
 		stream: bool,
-	) -> RpcResult<api::Running> {
+	) -> RpcResult<(api::Running, Instant)> {
 		(self.check)(extensions)?;
 		let ready = self.ready()?;
+		let deadline = ready.shared.deadline().into();
 		let body = request.get().as_bytes();
 		if body.len() > MAX_BODY {
 			return Err(of_api(&ApiError::too_large()));
 		}
 		let running = api::ask(ready.shared.clone(), body.to_vec(), stream).await;
-		running.map_err(|error| of_api(&error))
+		let running = running.map_err(|error| of_api(&error))?;
+		Ok((running, deadline))
 	}
 }
 
@@ -135,8 +138,9 @@ impl AriaRpcServer for Rpc {
 	}
 
 	async fn complete(&self, extensions: &Extensions, request: Box<RawValue>) -> RpcResult<Value> {
-		let running = self.ask(extensions, &request, false).await?;
-		let answer = api::whole(running).await;
+		let (running, deadline) = self.ask(extensions, &request, false).await?;
+		let answer = timeout_at(deadline, api::whole(running)).await;
+		let answer = answer.unwrap_or_else(|_| Err(ApiError::took_too_long()));
 		answer.map_err(|error| of_api(&error))
 	}
 
@@ -146,8 +150,8 @@ impl AriaRpcServer for Rpc {
 		extensions: &Extensions,
 		request: Box<RawValue>,
 	) -> SubscriptionResult {
-		let running = match self.ask(extensions, &request, true).await {
-			Ok(running) => running,
+		let (running, deadline) = match self.ask(extensions, &request, true).await {
+			Ok(begun) => begun,
 			Err(error) => {
 				pending.reject(error).await;
 				return Ok(());
@@ -157,15 +161,23 @@ impl AriaRpcServer for Rpc {
 		tokio::select! {
 			// Dropping the answer cancels it.
 			() = sink.closed() => Ok(()),
-			result = send(&sink, running) => result,
+			result = send(&sink, running, deadline) => result,
 		}
 	}
 }
 
 /// Sends an answer's chunks; a reader that is slow is waited for.
-async fn send(sink: &SubscriptionSink, running: api::Running) -> SubscriptionResult {
+async fn send(
+	sink: &SubscriptionSink,
+	running: api::Running,
+	deadline: Instant,
+) -> SubscriptionResult {
 	let mut pieces = std::pin::pin!(api::pieces(running));
-	while let Some(piece) = pieces.next().await {
+	let late = |_| Some(Err(ApiError::took_too_long()));
+	while let Some(piece) = timeout_at(deadline, pieces.next())
+		.await
+		.unwrap_or_else(late)
+	{
 		let failed = piece.is_err();
 		let chunk = piece.unwrap_or_else(|error| error.body());
 		sink.send(SubscriptionMessage::from_json(&chunk)?).await?;
