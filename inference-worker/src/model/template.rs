@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest template, bytes.
 const MAX_TEMPLATE: usize = 256 * 1024;
-/// Most template instructions run for one request.
-const FUEL: u64 = 10_000_000;
+/// Most work of one request: instructions, and bytes in 64s, so that a template has no more than 128 MB.
+const FUEL: u64 = 2_000_000;
 
 /// As `ChatFormat` in microsoft/BitNet's gpu/tokenizer.py writes conversations of 2B4T.
 const BITNET: &str = "{{ bos_token }}{% for message in messages %}{{ message.role | capitalize }}: {{ message.content | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}";

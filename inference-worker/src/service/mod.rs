@@ -184,6 +184,8 @@ async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 	let model = tokio::task::spawn_blocking(move || Model::open(&path, packing)).await?;
 	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
 	let meter = Meter::discover(args.watts);
+	let (source, grade) = (meter.describe(), meter.grade());
+	tracing::info!(?grade, "energy of answers is known by {source}");
 	let options = Options {
 		cache_bytes: args.cache_mib << 20,
 		parallel: args.parallel,
