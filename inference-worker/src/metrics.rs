@@ -3,8 +3,8 @@
 use crate::engine::Generation;
 use aria_primitives::energy::EvidenceGrade;
 use prometheus::{
-	Counter, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
-	Registry, TextEncoder, core::Collector,
+	Counter, CounterVec, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+	Opts, Registry, TextEncoder, core::Collector,
 };
 use std::time::Duration;
 
@@ -15,6 +15,14 @@ const FIRST_TOKEN: [f64; 12] = [
 /// Upper bounds of times per token, seconds.
 const PER_TOKEN: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
+/// How energy may be known, as receipts name it.
+const GRADES: [(EvidenceGrade, &str); 4] = [
+	(EvidenceGrade::Estimated, "estimated"),
+	(EvidenceGrade::Battery, "battery"),
+	(EvidenceGrade::HardwareMonitor, "hardware_monitor"),
+	(EvidenceGrade::ProcessorCounters, "processor_counters"),
+];
+
 /// Counts and times of a worker, in a registry.
 pub struct Metrics {
 	registry: Registry,
@@ -24,7 +32,7 @@ pub struct Metrics {
 	prompt_seconds: Counter,
 	predicted_tokens: IntCounter,
 	predicted_seconds: Counter,
-	energy: Counter,
+	energy: CounterVec,
 	receipts: IntCounter,
 	first_token: Histogram,
 	per_token: Histogram,
@@ -58,7 +66,7 @@ impl Metrics {
 		let times = |name: &str, help: &str, bounds: &[f64]| {
 			Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds.to_vec()))
 		};
-		Ok(Self {
+		let metrics = Self {
 			registry: registry.clone(),
 			http: register(
 				registry,
@@ -98,9 +106,12 @@ impl Metrics {
 			)?,
 			energy: register(
 				registry,
-				Counter::new(
-					"aria_energy_joules_total",
-					"Energy of answers, where it is measured or estimated",
+				CounterVec::new(
+					Opts::new(
+						"aria_energy_joules_total",
+						"Energy of answers, by how it is known",
+					),
+					&["grade"],
 				),
 			)?,
 			receipts: register(
@@ -126,7 +137,12 @@ impl Metrics {
 					&PER_TOKEN,
 				),
 			)?,
-		})
+		};
+		for (_, grade) in GRADES {
+			// Shown from the start, so that rates begin at zero.
+			metrics.energy.with_label_values(&[grade]);
+		}
+		Ok(metrics)
 	}
 
 	/// Counts an HTTP answer, by the route's pattern.
@@ -159,9 +175,10 @@ impl Metrics {
 			self.per_token
 				.observe(timings.decode_seconds / (tokens - 1) as f64);
 		}
-		if generation.energy.grade != EvidenceGrade::Unknown {
-			self.energy
-				.inc_by(generation.energy.microjoules as f64 / 1e6);
+		let energy = generation.energy;
+		if let Some((_, grade)) = GRADES.iter().find(|(grade, _)| *grade == energy.grade) {
+			let joules = energy.microjoules as f64 / 1e6;
+			self.energy.with_label_values(&[grade]).inc_by(joules);
 		}
 		self.receipts.inc();
 	}

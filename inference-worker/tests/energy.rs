@@ -2,15 +2,19 @@
 
 use aria_primitives::energy::{Energy, EvidenceGrade};
 use aria_worker::energy::Meter;
-use std::path::{Path, PathBuf};
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+	path::{Path, PathBuf},
+	time::{Duration, Instant},
+};
 
-/// Powercap, hwmon and power supplies.
+/// Powercap, perf, hwmon and power supplies.
 struct Machine(tempfile::TempDir);
 
 impl Machine {
 	fn new() -> Self {
 		let folder = tempfile::tempdir().unwrap();
-		for class in ["powercap", "hwmon", "power_supply"] {
+		for class in ["powercap", "event_source", "hwmon", "power_supply"] {
 			std::fs::create_dir(folder.path().join(class)).unwrap();
 		}
 		Self(folder)
@@ -42,15 +46,53 @@ impl Machine {
 		);
 	}
 
+	/// Counters of perf: really the kernel's clock of each CPU, in nanoseconds, which stand for nanojoules.
+	fn perf(&self, cpus: &str, events: &[&str]) {
+		let set = |name: &str, text: &str| self.set(&format!("event_source/power/{name}"), text);
+		set("type", "1");
+		set("cpumask", cpus);
+		set("format/event", "config:0-7");
+		for event in events {
+			set(&format!("events/{event}"), "event=0x00");
+			set(&format!("events/{event}.scale"), "1e-9");
+			set(&format!("events/{event}.unit"), "Joules");
+		}
+	}
+
 	fn meter(&self, watts: Option<f64>) -> Meter {
-		let [powercap, hwmon, supply] =
-			["powercap", "hwmon", "power_supply"].map(|class| self.path(class));
-		Meter::discover_in([&powercap, &hwmon, &supply], watts)
+		let [powercap, perf, hwmon, supply] =
+			["powercap", "event_source", "hwmon", "power_supply"].map(|class| self.path(class));
+		Meter::discover_in([&powercap, &perf, &hwmon, &supply], watts)
 	}
 }
 
 fn energy(microjoules: u64, grade: EvidenceGrade) -> Energy {
 	Energy { microjoules, grade }
+}
+
+/// Time that processors worked for this process.
+fn worked() -> Duration {
+	clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+/// Energy of some work, which must be that of a declared power.
+fn assert_estimates(meter: &Meter, watts: f64, change: impl FnOnce()) {
+	let processors = std::thread::available_parallelism().unwrap().get() as f64;
+	let estimate = |time: Duration| time.as_secs_f64() * watts * 1e6 / processors;
+	let outside = worked();
+	let before = meter.read();
+	let inside = worked();
+	change();
+	while worked() < inside + Duration::from_millis(5) {}
+	let least = estimate(worked() - inside);
+	let used = meter.between(&before, &meter.read(), 1000.0);
+	let most = estimate(worked() - outside);
+	assert_eq!(used.grade, EvidenceGrade::Estimated);
+	let found = used.microjoules as f64;
+	assert!(
+		(least - 1.0..=most + 1.0).contains(&found),
+		"{found} is outside {least} to {most}"
+	);
 }
 
 /// Energy over two seconds in which `change` happens.
@@ -118,8 +160,7 @@ fn part_of_the_counters_should_not_pass_as_all() {
 		let meter = machine.meter(Some(3.0));
 		assert_eq!(meter.grade(), EvidenceGrade::Estimated, "{garbage:?}");
 		assert_eq!(meter.hint(), None, "no right to read would help");
-		let used = measured(&meter, || {});
-		assert_eq!(used, energy(6_000_000, EvidenceGrade::Estimated));
+		assert_estimates(&meter, 3.0, || {});
 	}
 	// A counter that goes away during the work.
 	let machine = Machine::new();
@@ -251,10 +292,10 @@ fn battery_should_count_only_while_it_discharges() {
 	});
 	assert_eq!(used, energy(36_000_000, EvidenceGrade::Battery), "10 mWh");
 	// A coarse figure that shows no step is not "no energy".
-	let estimate = energy(8_000_000, EvidenceGrade::Estimated);
-	assert_eq!(measured(&meter, || {}), estimate);
-	let plugged = measured(&meter, || machine.battery("BAT0", "Charging", 49_980_000));
-	assert_eq!(plugged, estimate);
+	assert_estimates(&meter, 4.0, || {});
+	assert_estimates(&meter, 4.0, || {
+		machine.battery("BAT0", "Charging", 49_980_000);
+	});
 	assert_eq!(meter.grade(), EvidenceGrade::Estimated);
 	machine.battery("BAT0", "Discharging", 49_980_000);
 	machine.set("power_supply/AC/online", "1");
@@ -287,10 +328,7 @@ fn charge_should_be_multiplied_with_voltage() {
 fn estimate_should_never_pass_as_a_measurement() {
 	let machine = Machine::new();
 	let meter = machine.meter(Some(2.0));
-	assert_eq!(
-		measured(&meter, || {}),
-		energy(4_000_000, EvidenceGrade::Estimated)
-	);
+	assert_estimates(&meter, 2.0, || {});
 	assert!(meter.describe().contains("declared 2 W"));
 	for watts in [
 		None,
@@ -305,4 +343,95 @@ fn estimate_should_never_pass_as_a_measurement() {
 	}
 	let nowhere = Meter::new(Path::new("/nonexistent"), None);
 	assert_eq!(nowhere.grade(), EvidenceGrade::Unknown);
+}
+
+#[test]
+fn waiting_should_not_be_estimated_as_work() {
+	let machine = Machine::new();
+	let meter = machine.meter(Some(1000.0));
+	let (before, start) = (worked(), Instant::now());
+	let used = measured(&meter, || std::thread::sleep(Duration::from_millis(50)));
+	let (worked, passed) = (worked() - before, start.elapsed());
+	// Other tests may work meanwhile, but that is counted.
+	let most = worked.as_secs_f64() * 1000.0 * 1e6;
+	assert!(
+		used.microjoules as f64 <= most,
+		"{used:?}, {worked:?} of {passed:?}"
+	);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn perf_should_count_where_powercap_is_hidden() {
+	let machine = Machine::new();
+	machine.zone("0", "package-0", 1);
+	let counter = machine.path("powercap/intel-rapl:0/energy_uj");
+	std::fs::remove_file(&counter).unwrap();
+	std::fs::create_dir(&counter).unwrap();
+	machine.perf(
+		"0",
+		&["energy-pkg", "energy-ram", "energy-cores", "energy-psys"],
+	);
+	let meter = machine.meter(Some(1.0));
+	if meter.grade() != EvidenceGrade::ProcessorCounters {
+		assert!(meter.hint().is_some(), "{}", meter.describe());
+		println!("skipped: this user may not use perf for a whole machine");
+		return;
+	}
+	let text = meter.describe();
+	assert!(
+		text.contains("packages: 1, energy-pkg and energy-ram"),
+		"{text}"
+	);
+	assert_eq!(meter.hint(), None);
+	let outside = Instant::now();
+	let before = meter.read();
+	let inside = Instant::now();
+	std::thread::sleep(Duration::from_millis(30));
+	let least = inside.elapsed();
+	let used = meter.between(&before, &meter.clone().read(), 0.0);
+	let most = outside.elapsed();
+	assert_eq!(used.grade, EvidenceGrade::ProcessorCounters);
+	// Two events, a joule a second each; the clocks differ by less than a hundredth.
+	let found = used.microjoules as f64 / 2e6;
+	let range = least.as_secs_f64() * 0.99..=most.as_secs_f64() * 1.01;
+	assert!(range.contains(&found), "{found} is outside {range:?}");
+	// Powercap's own files are better: no other program can take them away.
+	std::fs::remove_dir(&counter).unwrap();
+	machine.zone("0", "package-0", 1);
+	let better = machine.meter(None);
+	assert!(!better.describe().contains("perf"));
+	assert_eq!(
+		measured(&better, || machine.zone("0", "package-0", 8)).microjoules,
+		7
+	);
+}
+
+#[test]
+fn counters_of_perf_that_are_not_understood_should_not_count() {
+	let with = |file: &str, text: &str| {
+		let machine = Machine::new();
+		machine.perf("0", &["energy-pkg"]);
+		machine.set(&format!("event_source/power/{file}"), text);
+		machine.meter(None)
+	};
+	for (file, text) in [
+		("events/energy-pkg.unit", "Watts"),
+		("events/energy-pkg.scale", "much"),
+		("events/energy-pkg.scale", "-1"),
+		("events/energy-pkg", "event=pkg"),
+		("events/energy-pkg", "umask=1"),
+		("cpumask", "all"),
+		("cpumask", "99999"),
+		("type", "power"),
+		("type", "4000000000"),
+	] {
+		let meter = with(file, text);
+		assert_eq!(meter.grade(), EvidenceGrade::Unknown, "{file}: {text}");
+		assert_eq!(measured(&meter, || {}), Energy::default());
+	}
+	let machine = Machine::new();
+	machine.perf("0", &["energy-cores", "energy-gpu"]);
+	let meter = machine.meter(None);
+	assert_eq!(meter.grade(), EvidenceGrade::Unknown, "part of a machine");
 }

@@ -93,7 +93,7 @@ pub(crate) struct GenerateArgs {
 		hide_env_values = true
 	)]
 	suri: String,
-	/// Declared power in watts, for an estimate where the processor shows no counters.
+	/// Declared power of this machine with all processors at work, watts: for an estimate where nothing is measured.
 	#[arg(long)]
 	watts: Option<f64>,
 	/// Alter one token after generating, to test that verifiers notice.

@@ -54,7 +54,7 @@ pub(crate) struct PartnerArgs {
 		hide_env_values = true
 	)]
 	suri: String,
-	/// Declared power in watts, for an estimate where the processor shows no counters.
+	/// Declared power of this machine with all processors at work, watts: for an estimate where nothing is measured.
 	#[arg(long)]
 	watts: Option<f64>,
 	#[command(flatten)]

@@ -1,17 +1,23 @@
-//! Energy of an answer: the best that the machine shows, from the processor's own counters down to a declared power times time.
+//! Energy of an answer: the best that the machine shows, from the processor's own counters down to a declared power times
+//! the time that processors worked.
 
 mod battery;
 mod hwmon;
+mod perf;
 mod rapl;
 
 use aria_primitives::energy::{Energy, EvidenceGrade};
 use battery::{Batteries, Charge};
 use hwmon::Hwmon;
+use perf::Perf;
 use rapl::Rapl;
-use std::path::Path;
+use rustix::time::{ClockId, clock_gettime};
+use std::{path::Path, time::Duration};
 
 /// Where Linux shows the processor's counters.
 pub const POWERCAP: &str = "/sys/class/powercap";
+/// Where Linux shows perf's counters.
+pub const EVENT_SOURCE: &str = "/sys/bus/event_source/devices";
 /// Where Linux shows sensors.
 pub const HWMON: &str = "/sys/class/hwmon";
 /// Where Linux shows batteries.
@@ -23,6 +29,7 @@ pub const POWER_SUPPLY: &str = "/sys/class/power_supply";
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
 	rapl: Rapl,
+	perf: Perf,
 	hwmon: Hwmon,
 	batteries: Batteries,
 	watts: Option<f64>,
@@ -32,8 +39,11 @@ pub struct Meter {
 #[derive(Debug, Clone)]
 pub struct Reading {
 	rapl: Vec<Option<u64>>,
+	perf: Vec<Option<u64>>,
 	hwmon: Vec<Option<u64>>,
 	batteries: Vec<Option<Charge>>,
+	/// Time that processors worked for this program.
+	worked: Duration,
 }
 
 /// Why a file shows no number.
@@ -59,10 +69,17 @@ fn number(path: &Path) -> Option<u64> {
 	value(path).ok()
 }
 
+/// Time that processors worked for this program, all of its threads.
+fn worked() -> Duration {
+	let time = clock_gettime(ClockId::ProcessCPUTime);
+	Duration::try_from(time).unwrap_or_default()
+}
+
 impl Meter {
 	/// Finds the processor's counters below `root` (normally [`POWERCAP`]) and nothing else.
 	///
-	/// `watts` is the operator's declared power, used only where nothing is measured.
+	/// `watts` is the operator's declared power of the machine with all processors at work, used only where nothing is
+	/// measured.
 	pub fn new(root: &Path, watts: Option<f64>) -> Self {
 		Self {
 			rapl: Rapl::find(root),
@@ -71,15 +88,19 @@ impl Meter {
 		}
 	}
 
-	/// Finds all sources of this machine: [`POWERCAP`], [`HWMON`] and [`POWER_SUPPLY`].
+	/// Finds all sources of this machine: [`POWERCAP`], [`EVENT_SOURCE`], [`HWMON`] and [`POWER_SUPPLY`].
 	pub fn discover(watts: Option<f64>) -> Self {
-		let roots = [POWERCAP, HWMON, POWER_SUPPLY].map(Path::new);
+		let roots = [POWERCAP, EVENT_SOURCE, HWMON, POWER_SUPPLY].map(Path::new);
 		Self::discover_in(roots, watts)
 	}
 
-	/// [`Meter::discover`] with the three folders given, in the same order.
-	pub fn discover_in([powercap, hwmon, power_supply]: [&Path; 3], watts: Option<f64>) -> Self {
+	/// [`Meter::discover`] with the folders given, in the same order.
+	pub fn discover_in(
+		[powercap, event_source, hwmon, power_supply]: [&Path; 4],
+		watts: Option<f64>,
+	) -> Self {
 		Self {
+			perf: Perf::find(event_source),
 			hwmon: Hwmon::find(hwmon),
 			batteries: Batteries::find(power_supply),
 			..Self::new(powercap, watts)
@@ -88,7 +109,7 @@ impl Meter {
 
 	/// What figures of this meter are worth now; a battery counts only while it discharges.
 	pub fn grade(&self) -> EvidenceGrade {
-		if !self.rapl.is_empty() {
+		if !self.rapl.is_empty() || !self.perf.is_empty() {
 			EvidenceGrade::ProcessorCounters
 		} else if !self.hwmon.is_empty() {
 			EvidenceGrade::HardwareMonitor
@@ -103,11 +124,13 @@ impl Meter {
 
 	/// What is measured, in one line for the log, with a hint if better could be had.
 	pub fn describe(&self) -> String {
-		let declared = self
-			.watts
-			.map(|watts| format!("a declared {watts} W times time"));
+		let declared = self.watts.map(|watts| {
+			format!("a declared {watts} W times the share of the processors' time that is used")
+		});
 		let mut text = if !self.rapl.is_empty() {
 			self.rapl.describe()
+		} else if !self.perf.is_empty() {
+			self.perf.describe()
 		} else if !self.hwmon.is_empty() {
 			self.hwmon.describe()
 		} else if !self.batteries.is_empty() {
@@ -125,7 +148,13 @@ impl Meter {
 
 	/// How to give access to counters that are there and can't be read.
 	pub fn hint(&self) -> Option<String> {
-		let path = self.rapl.hidden.as_ref()?;
+		if !self.perf.is_empty() {
+			return None;
+		}
+		let Some(path) = self.rapl.hidden.as_ref() else {
+			let hint = "perf's energy counters can't be opened: run `sudo sysctl kernel.perf_event_paranoid=0`, or give the program the capability perfmon";
+			return (self.perf.denied && self.rapl.is_empty()).then(|| hint.to_owned());
+		};
 		Some(format!(
 			"{} can't be read (Linux shows it to root alone since 2020): run `sudo chmod a+r {POWERCAP}/intel-rapl:*/energy_uj`, or install a udev rule that does so at every start",
 			path.display()
@@ -136,15 +165,18 @@ impl Meter {
 	pub fn read(&self) -> Reading {
 		Reading {
 			rapl: self.rapl.read(),
+			perf: self.perf.read(),
 			hwmon: self.hwmon.read(),
 			batteries: self.batteries.read(),
+			worked: worked(),
 		}
 	}
 
-	/// Energy between two readings that lie `seconds` of work apart, from the best source that shows it.
+	/// Energy between two readings that lie `seconds` apart, from the best source that shows it.
 	pub fn between(&self, before: &Reading, after: &Reading, seconds: f64) -> Energy {
 		let counted = || {
-			let microjoules = self.rapl.between(&before.rapl, &after.rapl)?;
+			let rapl = self.rapl.between(&before.rapl, &after.rapl);
+			let microjoules = rapl.or_else(|| self.perf.between(&before.perf, &after.perf))?;
 			Some((microjoules, EvidenceGrade::ProcessorCounters))
 		};
 		let sensed = || {
@@ -156,7 +188,9 @@ impl Meter {
 			Some((microjoules, EvidenceGrade::Battery))
 		};
 		let estimated = || {
-			let microjoules = (self.watts? * seconds.max(0.0) * 1e6) as u64;
+			let worked = after.worked.saturating_sub(before.worked).as_secs_f64();
+			let processors = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+			let microjoules = (self.watts? * worked / processors * 1e6) as u64;
 			Some((microjoules, EvidenceGrade::Estimated))
 		};
 		let best = counted().or_else(sensed).or_else(discharged);

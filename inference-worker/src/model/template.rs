@@ -12,8 +12,8 @@ use std::io;
 
 /// Longest template, bytes.
 const MAX_TEMPLATE: usize = 256 * 1024;
-/// Most template instructions run for one request.
-const FUEL: u64 = 10_000_000;
+/// Most work of one request: instructions, and bytes in 64s, so that a template has no more than 128 MB.
+const FUEL: u64 = 2_000_000;
 /// Most bytes that a template may write as JSON for one request.
 const MAX_JSON: usize = 64 << 20;
 

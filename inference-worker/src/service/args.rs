@@ -129,7 +129,7 @@ pub struct ServiceArgs {
 	/// Multiaddress at which verifiers reach this machine.
 	#[arg(long, default_value = "/ip4/127.0.0.1/tcp/0")]
 	pub listen: Multiaddr,
-	/// Declared power in watts, for an estimate where the processor shows no counters.
+	/// Declared power of this machine with all processors at work, watts: for an estimate where nothing is measured.
 	#[arg(long)]
 	pub watts: Option<f64>,
 	/// Seconds for which receipts are gathered into a batch.

@@ -54,7 +54,7 @@ pub(crate) struct BenchArgs {
 	/// Instruction set; the best one if not given.
 	#[arg(long, env = "ARIA_ISA")]
 	isa: Option<String>,
-	/// Declared power in watts, for an estimate where the processor shows no counters.
+	/// Declared power of this machine with all processors at work, watts: for an estimate where nothing is measured.
 	#[arg(long)]
 	watts: Option<f64>,
 	/// One JSON object per setting, one per line.

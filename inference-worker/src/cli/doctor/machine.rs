@@ -213,7 +213,7 @@ pub(super) fn energy() -> Check {
 		),
 		(None, _) => Check::ok("energy", meter.describe()),
 	};
-	check.with(json!({ "grade": grade }))
+	check.with(json!({ "source": meter.describe(), "grade": grade }))
 }
 
 pub(super) fn clock() -> Check {

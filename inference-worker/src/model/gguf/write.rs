@@ -70,6 +70,11 @@ impl GgufWriter {
 		self.list(key, 5, values, |value| value.to_le_bytes().to_vec());
 	}
 
+	/// A list of numbers that need not be whole.
+	pub fn floats(&mut self, key: &str, values: &[f32]) {
+		self.list(key, 6, values, |value| value.to_le_bytes().to_vec());
+	}
+
 	/// A tensor by the number of its type and its bytes.
 	pub fn tensor(&mut self, name: &str, dims: &[u64], kind: u32, data: Vec<u8>) {
 		let len = data.len() as u64;
