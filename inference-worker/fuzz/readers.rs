@@ -210,10 +210,11 @@ pub(crate) fn template(bytes: &[u8]) -> bool {
 		.map(|(content, role)| Message {
 			role: (*role).to_owned(),
 			content: content.clone().into_owned(),
+			..Default::default()
 		})
 		.collect();
 	bounded(bytes.len(), 160 << 20, 512, || {
 		let template = ChatTemplate::new(Some(&texts[0]), "<s>", "</s>");
-		template.is_ok_and(|template| template.render(&messages).is_ok())
+		template.is_ok_and(|template| template.render(&messages, &[]).is_ok())
 	})
 }
