@@ -1,4 +1,4 @@
-//! Chat templates: what they make of conversations, and what is refused.
+//! Chat templates: what they make of conversations, and what is refused. Those that end a process are in `cli/`.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 

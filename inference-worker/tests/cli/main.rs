@@ -5,7 +5,10 @@
 mod bench;
 mod doctor;
 mod settings;
+#[path = "../support/mod.rs"]
+mod support;
 mod talk;
+mod templates;
 
 use serde_json::Value;
 use std::{

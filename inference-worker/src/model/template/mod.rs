@@ -1,5 +1,9 @@
 //! Chat templates: messages to the one text that the model was trained on.
 
+mod isolated;
+
+pub use isolated::isolate;
+
 use crate::tokenizer::Tokenizer;
 use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
@@ -17,6 +21,9 @@ const LLAMA3: &str = "{{ bos_token }}{% for message in messages %}<|start_header
 const FALCON3: &str = "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}";
 /// ChatML: Falcon-E, Qwen 3 and what is made of it.
 const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+/// Templates that are known to be harmless.
+const OURS: [&str; 5] = [BITNET, LLAMA3, FALCON3, CHATML, FALLBACK];
 
 /// The template of a model whose files have none, by its architecture and the markup in its vocabulary.
 pub fn built_in(architecture: Option<&str>, tokenizer: &Tokenizer) -> Option<&'static str> {
@@ -36,7 +43,7 @@ pub fn built_in(architecture: Option<&str>, tokenizer: &Tokenizer) -> Option<&'s
 const FALLBACK: &str = "{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}";
 
 /// Why messages can't become a prompt.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum TemplateError {
 	/// The file's template does not parse.
 	#[error("the model's chat template is damaged: {0}")]
@@ -58,26 +65,30 @@ pub struct Message {
 	pub content: String,
 }
 
-/// A parsed template.
+/// A template that parses.
 pub struct ChatTemplate {
-	environment: Environment<'static>,
 	source: Option<String>,
 	bos: String,
 	eos: String,
 }
 
-impl ChatTemplate {
-	/// Parses a template, or takes the fallback; `bos` and `eos` are the markup that templates may name.
-	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
-		if source.is_some_and(|source| source.len() > MAX_TEMPLATE) {
-			return Err(TemplateError::Parse("longer than 256 KiB".into()));
-		}
+/// A template and the markup that it may name.
+struct Request<'a> {
+	source: &'a str,
+	bos: &'a str,
+	eos: &'a str,
+}
+
+impl Request<'_> {
+	/// Parses the template, under the name `chat`.
+	fn parse(&self) -> Result<Environment<'_>, TemplateError> {
+		let parse = |error: minijinja::Error| TemplateError::Parse(error.to_string());
 		let mut environment = Environment::new();
 		let syntax = SyntaxConfig::builder()
 			.trim_blocks(true)
 			.lstrip_blocks(true)
 			.build()
-			.map_err(|error| TemplateError::Parse(error.to_string()))?;
+			.map_err(parse)?;
 		environment.set_syntax(syntax);
 		environment.set_fuel(Some(FUEL));
 		environment
@@ -91,25 +102,14 @@ impl ChatTemplate {
 		// No clock in here: templates that print the date get an empty one, so that prompts are reproducible.
 		environment.add_function("strftime_now", |_format: String| String::new());
 		environment
-			.add_template_owned("chat", source.unwrap_or(FALLBACK).to_owned())
-			.map_err(|error| TemplateError::Parse(error.to_string()))?;
-		Ok(Self {
-			environment,
-			source: source.map(str::to_owned),
-			bos: bos.to_owned(),
-			eos: eos.to_owned(),
-		})
+			.add_template("chat", self.source)
+			.map_err(parse)?;
+		Ok(environment)
 	}
 
-	/// The file's own template.
-	pub fn source(&self) -> Option<&str> {
-		self.source.as_deref()
-	}
-
-	/// The prompt of a conversation, ending where the assistant's answer begins. Encode it with special tokens parsed.
-	pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
-		let template = self
-			.environment
+	fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
+		let environment = self.parse()?;
+		let template = environment
 			.get_template("chat")
 			.map_err(|error| TemplateError::Parse(error.to_string()))?;
 		let messages: Vec<Value> = messages
@@ -125,8 +125,8 @@ impl ChatTemplate {
 			.render(minijinja::context! {
 				messages => messages,
 				add_generation_prompt => true,
-				bos_token => self.bos.as_str(),
-				eos_token => self.eos.as_str(),
+				bos_token => self.bos,
+				eos_token => self.eos,
 			})
 			.map_err(|error| match (error.kind(), error.detail()) {
 				(ErrorKind::InvalidOperation, Some(detail)) => {
@@ -134,5 +134,59 @@ impl ChatTemplate {
 				}
 				_ => TemplateError::Render(error.to_string()),
 			})
+	}
+
+	/// Renders, or only parses without messages: in a process of its own, if the template is a stranger's.
+	fn run(&self, messages: Option<&[Message]>) -> Result<String, TemplateError> {
+		let strange = !OURS.contains(&self.source);
+		let apart = strange.then(|| isolated::run(self, messages)).flatten();
+		apart.unwrap_or_else(|| match messages {
+			Some(messages) => self.render(messages),
+			None => self.parse().map(|_| String::new()),
+		})
+	}
+}
+
+impl ChatTemplate {
+	/// Checks a template, or takes the fallback; `bos` and `eos` are the markup that templates may name.
+	///
+	/// # Errors
+	///
+	/// [`TemplateError`] if it is too long or does not parse.
+	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
+		if source.is_some_and(|source| source.len() > MAX_TEMPLATE) {
+			return Err(TemplateError::Parse("longer than 256 KiB".into()));
+		}
+		let template = Self {
+			source: source.map(str::to_owned),
+			bos: bos.to_owned(),
+			eos: eos.to_owned(),
+		};
+		template.request().run(None)?;
+		Ok(template)
+	}
+
+	/// The file's own template.
+	pub fn source(&self) -> Option<&str> {
+		self.source.as_deref()
+	}
+
+	fn request(&self) -> Request<'_> {
+		Request {
+			source: self.source().unwrap_or(FALLBACK),
+			bos: &self.bos,
+			eos: &self.eos,
+		}
+	}
+
+	/// The prompt of a conversation, ending where the assistant's answer begins. Encode it with special tokens parsed.
+	///
+	/// Waits for another process, if the program [isolates](isolate) templates.
+	///
+	/// # Errors
+	///
+	/// [`TemplateError`] with the template's own words, or why it failed.
+	pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
+		self.request().run(Some(messages))
 	}
 }
