@@ -83,7 +83,7 @@ def decode(groups, kind):
         if read:
             rows.append([shape, threads, "plain read", f"{read * limit_bytes:.1f}", f"{read:.1f}", "1", ""])
         for name, rate in {**ours, **peers}.items():
-            packed = {"two-bit": 0.25, "dense": 5 / 24}.get(re.sub(r"-(?:avx|neon|dot|i8).*", "", name))
+            packed = {"two-bit": 0.25, "dense": 5 / 24, "fives": 1 / 5}.get(re.sub(r"-(?:avx|neon|dot|i8).*", "", name))
             rows.append([
                 shape,
                 threads,

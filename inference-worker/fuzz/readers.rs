@@ -218,9 +218,10 @@ pub(crate) fn template(bytes: &[u8]) -> Outcome {
 		.map(|(content, role)| Message {
 			role: (*role).to_owned(),
 			content: content.clone().into_owned(),
+			..Message::default()
 		})
 		.collect();
 	let template = ChatTemplate::new(Some(&texts[0]), "<s>", "</s>");
-	let rendered = template.and_then(|template| template.render(&messages));
+	let rendered = template.and_then(|template| template.render(&messages, &[]));
 	taken(rendered, |_| {})
 }

@@ -9,7 +9,7 @@ use aria_primitives::{
 };
 use aria_worker::{
 	p2p::{self, Answer, Network},
-	service::{self, ServiceArgs, journal::Journal},
+	service::{self, ApiArgs, Handle, ServiceArgs, journal::Journal},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use prometheus::Registry;
@@ -148,7 +148,7 @@ async fn useless_addresses_should_be_errors() {
 	assert!(result.is_err(), "{result:?}");
 }
 
-/// The answer to a GET, once somebody answers there.
+/// The answer to a GET, once the worker is there and ready.
 async fn get(port: u16, path: &str) -> String {
 	for _ in 0..200 {
 		if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await {
@@ -157,7 +157,10 @@ async fn get(port: u16, path: &str) -> String {
 			stream.write_all(request.as_bytes()).await.unwrap();
 			let mut answer = String::new();
 			stream.read_to_string(&mut answer).await.unwrap();
-			return answer;
+			if !answer.ends_with(r#"{"status":"loading"}"#) {
+				return answer;
+			}
+			assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
 		}
 		tokio::time::sleep(Duration::from_millis(50)).await;
 	}
@@ -166,8 +169,15 @@ async fn get(port: u16, path: &str) -> String {
 
 fn offline(port: u16, dir: &std::path::Path) -> ServiceArgs {
 	ServiceArgs {
-		model: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf"),
-		api_port: port,
+		models: vec![
+			PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+				.join("models/aria-demo.gguf")
+				.into(),
+		],
+		api: ApiArgs {
+			port,
+			..ApiArgs::default()
+		},
 		offline: true,
 		state_dir: Some(dir.to_owned()),
 		threads: Some(1),
@@ -184,6 +194,7 @@ async fn offline_worker_should_serve_until_it_is_told_to_end() {
 	let taken = service::run(
 		offline(port, dir.path()),
 		Registry::new(),
+		Handle::default(),
 		std::future::pending(),
 	)
 	.await;
@@ -195,6 +206,7 @@ async fn offline_worker_should_serve_until_it_is_told_to_end() {
 	let running = tokio::spawn(service::run(
 		offline(port, dir.path()),
 		Registry::new(),
+		Handle::default(),
 		async {
 			drop(stopped.await);
 		},
@@ -218,9 +230,14 @@ async fn worker_without_key_should_not_start_on_a_chain() {
 		offline: false,
 		..offline(0, dir.path())
 	};
-	let error = service::run(args, Registry::new(), std::future::pending())
-		.await
-		.unwrap_err();
+	let error = service::run(
+		args,
+		Registry::new(),
+		Handle::default(),
+		std::future::pending(),
+	)
+	.await
+	.unwrap_err();
 	assert!(error.to_string().contains("--worker-key"), "{error}");
 }
 

@@ -11,12 +11,13 @@ fn messages(contents: &[&str]) -> Vec<Message> {
 	both.map(|(content, role)| Message {
 		role: (*role).to_owned(),
 		content: (*content).to_owned(),
+		..Message::default()
 	})
 	.collect()
 }
 
 fn render(source: &str, contents: &[&str]) -> Result<String, TemplateError> {
-	ChatTemplate::new(Some(source), "<s>", "</s>")?.render(&messages(contents))
+	ChatTemplate::new(Some(source), "<s>", "</s>")?.render(&messages(contents), &[])
 }
 
 #[test]
@@ -39,11 +40,13 @@ fn published_templates_should_render() {
 		let template = ChatTemplate::new(Some(&source), "<s>", "</s>").unwrap();
 		let mut messages = messages(&["be short", "  is it? ", "yes", "why"]);
 		messages[3].role = "user".into();
-		let text = template.render(&messages).or_else(|error| match error {
-			// Gemma's has no place for a system message, and says so.
-			TemplateError::Refused(_) => template.render(&messages[1..]),
-			other => Err(other),
-		});
+		let text = template
+			.render(&messages, &[])
+			.or_else(|error| match error {
+				// Gemma's has no place for a system message, and says so.
+				TemplateError::Refused(_) => template.render(&messages[1..], &[]),
+				other => Err(other),
+			});
 		let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 		let places = ["is it?", "yes", "why"].map(|part| text.find(part));
 		assert!(

@@ -16,6 +16,8 @@ pub enum Isa {
 	AvxVnni,
 	/// x86-64 with AVX-512 F, BW, VL and VNNI (and AVX2 and F16C).
 	Avx512,
+	/// x86-64 with AVX-512 VBMI, permutations of bytes, beside [`Avx512`](Self::Avx512).
+	Avx512Vbmi,
 	/// AArch64 with NEON: every one.
 	Neon,
 	/// AArch64 with dot products of bytes (`FEAT_DotProd`).
@@ -36,11 +38,12 @@ pub enum IsaError {
 
 impl Isa {
 	/// Every level of every architecture, slowest first.
-	pub const ALL: [Self; 7] = [
+	pub const ALL: [Self; 8] = [
 		Self::Scalar,
 		Self::Avx2,
 		Self::AvxVnni,
 		Self::Avx512,
+		Self::Avx512Vbmi,
 		Self::Neon,
 		Self::Dotprod,
 		Self::I8mm,
@@ -73,6 +76,8 @@ impl Isa {
 			Self::AvxVnni => crate::x86::avxvnni::is_supported(),
 			#[cfg(target_arch = "x86_64")]
 			Self::Avx512 => crate::x86::avx512::is_supported(),
+			#[cfg(target_arch = "x86_64")]
+			Self::Avx512Vbmi => crate::x86::avx512vbmi::is_supported(),
 			#[cfg(target_arch = "aarch64")]
 			Self::Neon => crate::aarch64::neon::is_supported(),
 			#[cfg(target_arch = "aarch64")]
@@ -87,7 +92,9 @@ impl Isa {
 	pub fn is_for_this_architecture(self) -> bool {
 		match self {
 			Self::Scalar => true,
-			Self::Avx2 | Self::AvxVnni | Self::Avx512 => cfg!(target_arch = "x86_64"),
+			Self::Avx2 | Self::AvxVnni | Self::Avx512 | Self::Avx512Vbmi => {
+				cfg!(target_arch = "x86_64")
+			}
 			Self::Neon | Self::Dotprod | Self::I8mm => cfg!(target_arch = "aarch64"),
 		}
 	}
@@ -125,6 +132,7 @@ impl Isa {
 			Self::Avx2 => "avx2",
 			Self::AvxVnni => "avxvnni",
 			Self::Avx512 => "avx512",
+			Self::Avx512Vbmi => "avx512vbmi",
 			Self::Neon => "neon",
 			Self::Dotprod => "dotprod",
 			Self::I8mm => "i8mm",

@@ -5,6 +5,7 @@ use crate::{
 	ternary::{
 		codes::Step,
 		dense::{self, Group, Table},
+		fives,
 		two_bit::BLOCK_ROWS,
 	},
 };
@@ -217,6 +218,49 @@ pub(crate) fn dense_dots(
 	dots
 }
 
+/// Tables for the activations of one token: those of a group's columns for each.
+pub(crate) fn build_fives(q: &[i8], tables: &mut [fives::Table]) {
+	let none = core::iter::repeat([0; fives::GROUP_COLS]);
+	for (table, q) in tables.iter_mut().zip(fives::group_values(q).chain(none)) {
+		let (low, high) = table.0.split_at_mut(128);
+		for (n, digits) in fives::DIGITS.iter().enumerate() {
+			let products = digits
+				.iter()
+				.zip(q)
+				.map(|(d, q)| i32::from(*d) * i32::from(q));
+			let value: i32 = products.sum();
+			// Rounded to the nearest, so that what is left is in -16..=15.
+			let part = (value + 16) >> 5;
+			high[n] = part as i8;
+			low[n] = (value - fives::HIGH * part) as i8;
+		}
+	}
+}
+
+/// Adds to `sums` of `sums.len()` panels, of which `panels` is the first, the products of their groups with
+/// one token; a table for each group. What comes to negative fives is less by [`fives::CORRECTION`] each.
+///
+/// `_next` is read soon after.
+pub(crate) fn fives_dots(
+	panels: fives::PanelBlock<'_>,
+	tables: &[fives::Table],
+	_next: fives::PanelBlock<'_>,
+	sums: &mut [[i32; PANEL_ROWS]],
+) {
+	let groups = panels.groups().chunks(panels.together());
+	for (groups, table) in groups.zip(tables) {
+		for (group, sums) in groups.iter().zip(&mut *sums) {
+			for (row, sum) in sums.iter_mut().enumerate() {
+				let byte = group[fives::position(row)];
+				let magnitude = usize::from(byte & 0x7f);
+				let inverse = byte as i8 >> 7;
+				*sum += i32::from(table.0[magnitude] ^ inverse)
+					+ fives::HIGH * i32::from(table.0[128 + magnitude] ^ inverse);
+			}
+		}
+	}
+}
+
 /// Adds to `sums[token][row]` the products of the codes of `steps` with that token's values.
 ///
 /// Token `i` has its `4 * steps.len()` values at `i * stride` of `q`.
@@ -233,8 +277,18 @@ pub(crate) fn multiply(steps: &[Step], q: &[i8], stride: usize, sums: &mut [[i32
 	}
 }
 
-/// Products of the first plane of sixteen head rows with a token of `8 * blocks.len()` values.
-pub(crate) fn head_high_dots(blocks: &[head::Block], q: &[i8]) -> [i32; head::BLOCK_ROWS] {
+/// For each token, `8 * blocks.len()` values, products of the first plane of sixteen head rows with it.
+pub(crate) fn head_high_dots(
+	blocks: &[head::Block],
+	tokens: &[&[i8]],
+	out: &mut [[i32; head::BLOCK_ROWS]],
+) {
+	for (q, out) in tokens.iter().zip(out) {
+		*out = high_dots(blocks, q);
+	}
+}
+
+fn high_dots(blocks: &[head::Block], q: &[i8]) -> [i32; head::BLOCK_ROWS] {
 	assert_eq!(q.len(), blocks.len() * head::BLOCK_COLS);
 	let mut dots = [0; head::BLOCK_ROWS];
 	for (block, q) in blocks.iter().zip(q.as_chunks::<{ head::BLOCK_COLS }>().0) {

@@ -1,6 +1,6 @@
 //! Activations as signed bytes with one scale per token, or one for each block of columns.
 
-use crate::ternary::dense::Table;
+use crate::ternary::{dense, fives};
 use std::fmt;
 
 /// Values of a token are followed by zeros up to a multiple of this: packings of weights pad columns
@@ -22,7 +22,11 @@ pub struct QuantizedActivations {
 	pub(crate) inv: Vec<f32>,
 	pub(crate) sums: Vec<i32>,
 	/// Of a single token, for dense weights; empty when they were not expected.
-	pub(crate) tables: Vec<Table>,
+	pub(crate) tables: Vec<dense::Table>,
+	/// As [`tables`](Self::tables), for five weights in a byte; of these values only if `has_fives`, since
+	/// clearing so many takes time.
+	pub(crate) fives: Vec<fives::Table>,
+	pub(crate) has_fives: bool,
 }
 
 /// An activation was infinite or not a number.
@@ -112,6 +116,7 @@ impl QuantizedActivations {
 		self.inv.resize(tokens * self.blocks(), 0.0);
 		self.sums.resize(tokens * self.blocks(), 0);
 		self.tables.clear();
+		self.has_fives = false;
 	}
 
 	/// Leaves no tokens, as after a failure.

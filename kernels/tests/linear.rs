@@ -8,9 +8,9 @@ use aria_kernels::{
 use common::{Random, backends, bits};
 use proptest::prelude::*;
 
-const PACKINGS: [Packing; 2] = [Packing::TwoBit, Packing::Dense];
+const PACKINGS: [Packing; 3] = [Packing::TwoBit, Packing::Dense, Packing::Fives];
 
-/// Compares quantisation and a linear layer of both packings with the specification.
+/// Compares quantisation and a linear layer of every packing with the specification.
 fn check_quantize_and_linear(weights: &[i8], cols: usize, scale: f32, x: &[f32]) {
 	let rows = weights.len() / cols;
 	let mut q = vec![0; x.len()];
@@ -86,7 +86,7 @@ proptest! {
 		let matrices: Vec<TernaryMatrix> = rows
 			.iter()
 			.enumerate()
-			.map(|(i, rows)| matrix(&random.trits(rows * cols), cols, 1.5, PACKINGS[i % 2]))
+			.map(|(i, rows)| matrix(&random.trits(rows * cols), cols, 1.5, PACKINGS[i % 3]))
 			.collect();
 		let x = random.floats(tokens * cols);
 		let mut a = QuantizedActivations::new();
@@ -123,7 +123,7 @@ proptest! {
 	fn batch_equals_one_token_at_a_time(rows in 1_usize..50, tokens in 2_usize..=9, seed: u64) {
 		let random = &mut Random(seed);
 		let cols = 96;
-		let w = matrix(&random.trits(rows * cols), cols, 2.0, PACKINGS[tokens % 2]);
+		let w = matrix(&random.trits(rows * cols), cols, 2.0, PACKINGS[tokens % 3]);
 		let x = random.floats(tokens * cols);
 		let mut a = QuantizedActivations::new();
 		for backend in backends() {

@@ -3,10 +3,9 @@
 //! It speaks to the chain over JSON-RPC as any other worker does (docs/adr/0002-worker-over-rpc.md), has its own
 //! threads, and can fail without stopping block production.
 
-use aria_worker::service::{Role, ServiceArgs};
+use aria_worker::service::{ApiArgs, Handle, Role, ServiceArgs, models::ModelChoice};
 use prometheus::Registry;
 use sc_service::{ChainType, Configuration, RpcHandlers, TaskManager, error::Error};
-use std::path::PathBuf;
 
 /// Options of the worker.
 #[derive(Debug, clap::Args)]
@@ -16,21 +15,21 @@ pub(crate) struct WorkerParams {
 	#[arg(long, requires = "model")]
 	worker: bool,
 
-	/// The worker's model, a GGUF file.
-	#[arg(long, value_name = "FILE", requires = "worker")]
-	model: Option<PathBuf>,
+	/// The worker's model: a GGUF file, a Hugging Face folder, or the name of an installed model; NAME=MODEL gives it
+	/// another name in the API. May be given several times: the first is loaded at once, others when they are asked for.
+	#[arg(long, value_name = "[NAME=]MODEL", requires = "worker")]
+	model: Vec<ModelChoice>,
 
-	/// Port of the worker's OpenAI API.
-	#[arg(long, default_value_t = 3000)]
-	api_port: u16,
+	/// Memory for the weights of the worker's models, MiB; without it none is unloaded.
+	#[arg(long, value_name = "MIB", requires = "worker")]
+	weights_mib: Option<u64>,
 
-	/// Address that the worker's OpenAI API listens on.
-	#[arg(long, default_value = "127.0.0.1")]
-	api_host: String,
+	#[command(flatten)]
+	api: ApiArgs,
 
-	/// Key that clients of the API must show; none if not given.
-	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
-	api_key: Option<String>,
+	/// Memory for keys and values of each of the worker's models, MiB.
+	#[arg(long, value_name = "MIB", default_value_t = 1024)]
+	worker_cache_mib: u64,
 
 	/// The worker's account: a secret phrase or derivation path, or `file:PATH`. On development chains //Worker.
 	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
@@ -46,7 +45,10 @@ pub(crate) struct WorkerParams {
 }
 
 /// A worker that waits for its node.
-pub(crate) struct Worker(ServiceArgs);
+pub(crate) struct Worker {
+	args: ServiceArgs,
+	handle: Handle,
+}
 
 impl Worker {
 	/// The worker that the command line asks for.
@@ -54,26 +56,35 @@ impl Worker {
 		params: &WorkerParams,
 		config: &Configuration,
 	) -> Result<Option<Self>, Error> {
-		let (true, Some(model)) = (params.worker, &params.model) else {
+		if !params.worker {
 			return Ok(None);
-		};
+		}
 		let development = config.chain_spec.chain_type() == ChainType::Development;
 		let key = match &params.worker_key {
 			Some(key) => key.clone(),
 			None if development => "//Worker".into(),
 			None => return Err(Error::Other("--worker needs --worker-key".into())),
 		};
-		Ok(Some(Self(ServiceArgs {
-			model: model.clone(),
-			api_host: params.api_host.clone(),
-			api_port: params.api_port,
-			api_key: params.api_key.clone(),
+		let args = ServiceArgs {
+			models: params.model.clone(),
+			weights_mib: params.weights_mib,
+			api: params.api.clone(),
+			cache_mib: params.worker_cache_mib,
 			worker_key: Some(key),
 			state_dir: Some(config.base_path.path().join("worker")),
 			roles: params.worker_roles.clone(),
 			threads: params.worker_threads,
 			..ServiceArgs::default()
-		})))
+		};
+		Ok(Some(Self {
+			args,
+			handle: Handle::default(),
+		}))
+	}
+
+	/// Tells how it stands, from now on.
+	pub(crate) fn handle(&self) -> Handle {
+		self.handle.clone()
 	}
 
 	/// Starts it, its metrics in `registry`. When it fails, the node goes on.
@@ -92,13 +103,14 @@ impl Worker {
 		let port = port.ok_or_else(|| Error::Other("the worker needs the RPC server".into()))?;
 		let args = ServiceArgs {
 			node: format!("ws://127.0.0.1:{port}"),
-			..self.0
+			..self.args
 		};
 		tasks
 			.spawn_handle()
 			.spawn("inference-worker", Some("worker"), async move {
 				// The task ends with the node: it is dropped then.
-				let run = aria_worker::service::run(args, registry, std::future::pending());
+				let end = std::future::pending();
+				let run = aria_worker::service::run(args, registry, self.handle, end);
 				if let Err(error) = run.await {
 					tracing::error!(target: "worker", "the inference worker has stopped: {error:#}");
 				}

@@ -2,12 +2,10 @@
 
 import json
 import os
-import subprocess
 from importlib.metadata import version
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-NODE = Path(os.environ.get("ARIA_E2E_JS", "/nonexistent"))
+from javascript import package_version, run_script
+
 # LiteLLM asks the internet for prices otherwise.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
@@ -24,8 +22,14 @@ class Refused(Exception):
         super().__init__(f"{self.names[0]}, {self.status}: {self.text}")
 
 
-def answer(text, finish, usage, logprobs=None, pieces=1) -> dict:
+def messages(said: str | list) -> list:
+    """A conversation: what a user says, or all of it."""
+    return [{"role": "user", "content": said}] if isinstance(said, str) else said
+
+
+def answer(text, finish, usage, logprobs=None, pieces=1, calls=()) -> dict:
     return {
+        "calls": list(calls),
         "text": text,
         "finish": finish,
         "usage": usage,
@@ -45,14 +49,26 @@ def joined(chunks) -> dict:
     texts = [c.delta.content for c in choices if c.delta.content]
     usage = [c.usage for c in chunks if getattr(c, "usage", None)]
     finish = [c.finish_reason for c in choices if c.finish_reason]
-    return answer("".join(texts), finish[-1], counts(usage[-1]), pieces=len(texts))
+    calls = {}
+    for call in (call for c in choices for call in c.delta.tool_calls or []):
+        known = calls.setdefault(call.index, [call.id, call.function.name, ""])
+        known[2] += call.function.arguments or ""
+    return answer("".join(texts), finish[-1], counts(usage[-1]), pieces=len(texts), calls=calls.values())
 
 
 def whole(done) -> dict:
     choice = done.choices[0]
     content = choice.logprobs.content if getattr(choice, "logprobs", None) else None
     logprobs = content and [[t.token, t.logprob, len(t.top_logprobs)] for t in content]
-    return answer(choice.message.content, choice.finish_reason, counts(done.usage), logprobs)
+    calls = [[c.id, c.function.name, c.function.arguments] for c in choice.message.tool_calls or []]
+    return answer(choice.message.content, choice.finish_reason, counts(done.usage), logprobs, calls=calls)
+
+
+def response(done, pieces=1) -> dict:
+    """What a response of `/v1/responses` says."""
+    usage = [done.usage.input_tokens, done.usage.output_tokens, done.usage.total_tokens]
+    texts = [part.text for item in done.output if item.type == "message" for part in item.content]
+    return answer("".join(texts), done.status, usage, pieces=pieces)
 
 
 class OpenAiPython:
@@ -67,8 +83,8 @@ class OpenAiPython:
         self.model, self.openai = model, openai
         self.client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=retries, timeout=60.0)
 
-    def chat(self, text: str, stream: bool = False, **options) -> dict:
-        request = {"model": self.model, "messages": [{"role": "user", "content": text}], **options}
+    def chat(self, said: str | list, stream: bool = False, **options) -> dict:
+        request = {"model": self.model, "messages": messages(said), **options}
         try:
             if stream:
                 request["stream_options"] = {"include_usage": True}
@@ -76,6 +92,14 @@ class OpenAiPython:
             return whole(self.client.chat.completions.create(**request))
         except self.openai.APIStatusError as error:
             raise Refused(error) from error
+
+    def respond(self, text: str, form: dict, stream: bool = False, **options) -> dict:
+        request = {"model": self.model, "input": text, "text": {"format": form}, **options}
+        if not stream:
+            return response(self.client.responses.create(**request))
+        with self.client.responses.stream(**request) as events:
+            pieces = sum(event.type == "response.output_text.delta" for event in events)
+            return response(events.get_final_response(), pieces)
 
 
 class OpenAiNode:
@@ -89,30 +113,21 @@ class OpenAiNode:
 
     @property
     def version(self) -> str:
-        return json.loads((NODE / "node_modules/openai/package.json").read_text())["version"]
+        return package_version("openai")
 
     def ask(self, question: dict) -> dict:
-        # Beside its node_modules, because imports resolve from the importing file.
-        script = NODE / f"openai-{os.getpid()}.mjs"
-        script.write_bytes((HERE / "js" / "openai.mjs").read_bytes())
-        try:
-            done = subprocess.run(
-                ["node", script, json.dumps({**self.setup, **question})],
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-        finally:
-            script.unlink()
-        assert done.returncode == 0, done.stdout + done.stderr
-        told = json.loads(done.stdout)
+        told = run_script("openai.mjs", json.dumps({**self.setup, **question}))
         if "error" in told:
             raise Refused(told["error"])
         return told
 
-    def chat(self, text: str, stream: bool = False, **options) -> dict:
-        request = {"model": self.model, "messages": [{"role": "user", "content": text}], "stream": stream, **options}
+    def chat(self, said: str | list, stream: bool = False, **options) -> dict:
+        request = {"model": self.model, "messages": messages(said), "stream": stream, **options}
         return self.ask({"chat": request})
+
+    def respond(self, text: str, form: dict, stream: bool = False, **options) -> dict:
+        request = {"model": self.model, "input": text, "text": {"format": form}, **options}
+        return self.ask({"response": request, "stream": stream})
 
 
 class LangChain:
@@ -124,21 +139,24 @@ class LangChain:
     def __init__(self, url: str, key: str, model: str, retries: int = 0):
         self.setup = {"base_url": f"{url}/v1", "api_key": key, "model": model, "max_retries": retries, "timeout": 60}
 
-    def chat(self, text: str, stream: bool = False, **options) -> dict:
+    def chat(self, said: str | list, stream: bool = False, **options) -> dict:
         import openai
         from langchain_openai import ChatOpenAI
 
         call = {name: options.pop(name) for name in ("stop", "response_format") if name in options}
+        tools = {name: options.pop(name) for name in ("tools", "tool_choice", "parallel_tool_calls") if name in options}
         model = ChatOpenAI(**self.setup, stream_usage=True, **options)
+        if tools:
+            model = model.bind_tools(**tools)
         try:
             if stream:
-                chunks = list(model.stream(text, **call))
+                chunks = list(model.stream(messages(said), **call))
                 pieces = [c for c in chunks if c.content]
                 message = chunks[0]
                 for chunk in chunks[1:]:
                     message += chunk
             else:
-                message, pieces = model.invoke(text, **call), [1]
+                message, pieces = model.invoke(messages(said), **call), [1]
         except openai.APIStatusError as error:
             raise Refused(error) from error
         usage = message.usage_metadata
@@ -150,7 +168,24 @@ class LangChain:
             [usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]],
             logprobs,
             len(pieces),
+            [[call["id"], call["name"], json.dumps(call["args"])] for call in message.tool_calls],
         )
+
+    def respond(self, text: str, form: dict, stream: bool = False, **options) -> dict:
+        from langchain_openai import ChatOpenAI
+
+        model = ChatOpenAI(**self.setup, use_responses_api=True, stream_usage=True, **options)
+        form = {"type": "json_schema", "json_schema": {name: form[name] for name in ("name", "schema", "strict")}}
+        if stream:
+            chunks = list(model.stream(text, response_format=form))
+            message, pieces = chunks[0], sum(bool(c.text) for c in chunks)
+            for chunk in chunks[1:]:
+                message += chunk
+        else:
+            message, pieces = model.invoke(text, response_format=form), 1
+        usage = message.usage_metadata
+        usage = [usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]]
+        return answer(message.text, message.response_metadata["status"], usage, pieces=pieces)
 
 
 class LiteLlm:
@@ -162,18 +197,29 @@ class LiteLlm:
     def __init__(self, url: str, key: str, model: str, retries: int = 0):
         self.setup = {"api_base": f"{url}/v1", "api_key": key, "model": f"openai/{model}", "max_retries": retries}
 
-    def chat(self, text: str, stream: bool = False, **options) -> dict:
+    def chat(self, said: str | list, stream: bool = False, **options) -> dict:
         import litellm
         import openai
 
         litellm.suppress_debug_info = True
-        request = {**self.setup, "messages": [{"role": "user", "content": text}], "timeout": 60, **options}
+        request = {**self.setup, "messages": messages(said), "timeout": 60, **options}
         try:
             if stream:
                 return joined(litellm.completion(stream=True, stream_options={"include_usage": True}, **request))
             return whole(litellm.completion(**request))
         except openai.APIStatusError as error:
             raise Refused(error) from error
+
+    def respond(self, text: str, form: dict, stream: bool = False, **options) -> dict:
+        import litellm
+
+        litellm.suppress_debug_info = True
+        request = {**self.setup, "input": text, "text": {"format": form}, "timeout": 60, **options}
+        if not stream:
+            return response(litellm.responses(**request))
+        events = list(litellm.responses(stream=True, **request))
+        pieces = sum(event.type == "response.output_text.delta" for event in events)
+        return response(events[-1].response, pieces)
 
 
 CLIENTS = {"python": OpenAiPython, "node": OpenAiNode, "langchain": LangChain, "litellm": LiteLlm}

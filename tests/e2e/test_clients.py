@@ -3,19 +3,16 @@
 The table is written to `e2e-clients.md` in the folder of build results; docs/clients.md has the same rows.
 """
 
-import datetime
 import http.server
 import json
-import platform
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
+import table
 from clients import CLIENTS, Refused
 from conftest import API_KEY, Network
-from harness import ROOT, target_dir
 
 STORY = "Tell me a story."
 SCHEMA = {
@@ -23,6 +20,20 @@ SCHEMA = {
     "properties": {"happy": {"type": "boolean"}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},
     "required": ["happy", "age"],
     "additionalProperties": False,
+}
+
+# Small, because the demonstration model's context is.
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"enum": ["Oslo", "Rome"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
 }
 
 
@@ -186,6 +197,36 @@ def json_schema(make, worker, model):
     assert set(read) == {"happy", "age"} and isinstance(read["happy"], bool) and 0 <= read["age"] <= 99
 
 
+def tools(make, worker, model):
+    """A call that must be made, whole and streamed, then the conversation with what it gave."""
+    client = make(worker.url, API_KEY, model)
+    options = {"tools": [WEATHER], "tool_choice": "required", "parallel_tool_calls": False}
+    called = []
+    for stream in (False, True):
+        told = client.chat(STORY, stream=stream, max_tokens=100, temperature=0, **options)
+        [(number, name, arguments)] = told["calls"]
+        assert name == "weather" and told["finish"] == "tool_calls" and not told["text"], told
+        called.append(json.loads(arguments))
+    assert called[0] == called[1] and called[0]["city"] in ("Oslo", "Rome")
+    call = {"id": number, "type": "function", "function": {"name": name, "arguments": arguments}}
+    after = [
+        {"role": "user", "content": STORY},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": number, "content": "It rains."},
+    ]
+    assert client.chat(after, max_tokens=8)["text"]
+
+
+def responses(make, worker, model):
+    """`/v1/responses`, whole and streamed."""
+    client = make(worker.url, API_KEY, model)
+    form = {"type": "json_schema", "name": "mood", "strict": True, "schema": SCHEMA}
+    at_once, streamed = (client.respond(STORY, form, stream=stream, temperature=0) for stream in (False, True))
+    assert at_once["finish"] == streamed["finish"] == "completed"
+    assert streamed["text"] == at_once["text"] and set(json.loads(at_once["text"])) == {"happy", "age"}
+    assert streamed["usage"] == at_once["usage"] and streamed["pieces"] > 2
+
+
 CHECKS = {
     "streaming": streaming,
     "stop": stop,
@@ -197,32 +238,20 @@ CHECKS = {
     "logprobs": logprobs,
     "seed": seed,
     "json_schema": json_schema,
+    "tools": tools,
+    "responses": responses,
 }
-
-
-def row(client, cells: list[bool]) -> str:
-    return f"| {client.name} {client.version} | " + " | ".join("yes" if cell else "no" for cell in cells) + " |"
-
-
-def machine() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(names)} threads" if info.exists() else platform.machine()
 
 
 def test_clients_should_get_what_they_rely_on_and_the_documents_should_say_so(worker, model, subtests):
     """One test with a part for each cell, so that whoever runs it has the whole table."""
-    lines = ["| client | " + " | ".join(CHECKS) + " |", "|---" * (1 + len(CHECKS)) + "|"]
+    lines = table.header(CHECKS)
     for make in CLIENTS.values():
         cells = dict.fromkeys(CHECKS, False)
         for feature, check in CHECKS.items():
             with subtests.test(client=make.name, feature=feature):
                 check(make, worker, model)
                 cells[feature] = True
-        lines.append(row(make(worker.url, API_KEY, model), list(cells.values())))
-    made = f"Made by `tests/e2e/run -k test_clients` on {datetime.date.today()}, {machine()}."
-    target = target_dir().parent / "e2e-clients.md"
-    target.write_text("\n".join([made, "", *lines, ""]))
-    document = (ROOT / "docs" / "clients.md").read_text()
-    missing = [line for line in lines if line not in document]
-    assert not missing, f"docs/clients.md lacks these rows of {target}: {missing}"
+        client = make(worker.url, API_KEY, model)
+        lines.append(table.row(f"{client.name} {client.version}", cells.values()))
+    table.should_be_in_the_documents(lines, "e2e-clients.md", "test_clients")

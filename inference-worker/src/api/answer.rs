@@ -1,12 +1,16 @@
 //! What turns a finished generation into an answer: its receipt, its usage, and its frame.
 
-use super::{ApiError, Shared, params::Options, random_hex, shape::Kind, unix_seconds};
+use super::{
+	ApiError, Shared, fingerprint, params::Options, random_hex, shape::Kind, tools::calls::Item,
+	unix_seconds,
+};
 use crate::engine::{
 	FinishReason, Generation,
 	receipt::{ReceiptFile, to_hex},
 };
 use crate::keys::Client;
 use crate::metrics::UnderWay;
+use crate::service::models::Served;
 use aria_primitives::{H256, energy::EvidenceGrade};
 use serde_json::{Value, json};
 use std::{
@@ -17,11 +21,14 @@ use std::{
 /// The answer to a request, of one choice or several, being made.
 pub(super) struct Answer {
 	pub(super) shared: Arc<Shared>,
+	/// Who answers. It stays in memory meanwhile.
+	pub(super) served: Served,
+	fingerprint: String,
 	pub(super) kind: Kind,
 	pub(super) stream: bool,
 	include_usage: bool,
-	id: String,
-	created: u64,
+	pub(super) id: String,
+	pub(super) created: u64,
 	/// Choices that share a prompt.
 	choices: usize,
 	/// Whose tokens these are.
@@ -34,21 +41,31 @@ pub(super) struct Answer {
 
 /// The end of a choice, its receipt on disk.
 pub(super) struct Finished {
-	text: String,
-	finish: &'static str,
-	aria: Value,
-	prompt_tokens: usize,
-	output_tokens: usize,
+	/// Whether the answer ended because there was no more room.
+	pub(super) cut: bool,
+	pub(super) aria: Value,
+	pub(super) prompt_tokens: usize,
+	/// Those whose keys and values were there from an earlier request.
+	pub(super) cached_tokens: u32,
+	pub(super) output_tokens: usize,
 	decode_seconds: f64,
 	/// Millijoules, if known.
 	energy: Option<f64>,
 }
 
-/// What all choices took. A prompt counts once, however many choices it has.
-fn usage(finished: &[Finished], choices: usize) -> Value {
-	let prompt: usize = (finished.chunks(choices))
-		.filter_map(|same| Some(same.first()?.prompt_tokens))
-		.sum();
+impl Finished {
+	/// Why it ended, with so many calls in it.
+	fn reason(&self, calls: usize) -> &'static str {
+		match (self.cut, calls) {
+			(true, _) => "length",
+			(false, 0) => "stop",
+			(false, _) => "tool_calls",
+		}
+	}
+}
+
+/// Tokens per second and energy of all choices.
+pub(super) fn cost(finished: &[Finished]) -> (Option<f64>, Option<f64>) {
 	let output: usize = finished.iter().map(|one| one.output_tokens).sum();
 	// The first token belongs to the prompt's pass, so one token alone has no rate.
 	let timed = output - finished.len();
@@ -56,11 +73,24 @@ fn usage(finished: &[Finished], choices: usize) -> Value {
 		.iter()
 		.fold(0.0_f64, |most, one| most.max(one.decode_seconds));
 	let rate = (timed > 0 && seconds > 0.0).then(|| timed as f64 / seconds);
-	let millijoules: Option<f64> = finished.iter().map(|one| one.energy).sum();
+	(rate, finished.iter().map(|one| one.energy).sum())
+}
+
+/// What all choices took. A prompt counts once, however many choices it has.
+fn usage(finished: &[Finished], choices: usize) -> Value {
+	let of_prompts = |count: fn(&Finished) -> usize| -> usize {
+		let first = finished.chunks(choices).filter_map(<[_]>::first);
+		first.map(count).sum()
+	};
+	let prompt = of_prompts(|one| one.prompt_tokens);
+	let cached = of_prompts(|one| one.cached_tokens as usize);
+	let output: usize = finished.iter().map(|one| one.output_tokens).sum();
+	let (rate, millijoules) = cost(finished);
 	json!({
 		"prompt_tokens": prompt,
 		"completion_tokens": output,
 		"total_tokens": prompt + output,
+		"prompt_tokens_details": { "cached_tokens": cached },
 		"tokens_per_second": rate,
 		"energy_mj": millijoules,
 	})
@@ -70,6 +100,7 @@ impl Answer {
 	/// Begins the answer to so many prompts.
 	pub(super) fn new(
 		shared: Arc<Shared>,
+		served: Served,
 		kind: Kind,
 		options: &Options,
 		prompts: usize,
@@ -78,10 +109,12 @@ impl Answer {
 		let under_way = shared.api.metrics.under_way();
 		Self {
 			shared,
+			fingerprint: fingerprint(served.engine.model()),
+			served,
 			kind,
 			stream: options.stream,
 			include_usage: options.stream && options.include_usage,
-			id: format!("{}-{}", kind.prefix(), random_hex()),
+			id: format!("{}{}", kind.prefix(), random_hex()),
 			created: unix_seconds(),
 			choices: options.choices,
 			client,
@@ -97,19 +130,19 @@ impl Answer {
 		let generation = {
 			let mut generation = generation;
 			if api.alter_token {
-				crate::engine::alter_token(&mut generation, api.engine.model());
+				crate::engine::alter_token(&mut generation, self.served.engine.model());
 			}
 			generation
 		};
-		let finish = match generation.finish {
-			FinishReason::Stop => "stop",
-			FinishReason::Length => "length",
+		let cut = match generation.finish {
+			FinishReason::Stop => false,
+			FinishReason::Length => true,
 			// Only a requester who went away cancels, and nobody waits for this then.
 			FinishReason::Cancelled => return Err(ApiError::server("the answer was cancelled")),
 		};
 		let file = ReceiptFile::sign(
 			&generation,
-			api.engine.model().id,
+			self.served.engine.model().id,
 			api.consent_version.load(Ordering::Relaxed),
 			H256(rand::random()),
 			&api.signer,
@@ -117,19 +150,21 @@ impl Answer {
 		let json = file.to_json();
 		let id = api.journal.record(file).await?;
 		api.metrics.answered(&generation);
+		let session = &self.shared.session;
+		session.answered(&self.served.name, &generation);
 		if let Some(client) = &self.client {
 			let tokens = generation.prompt.len() + generation.tokens.len();
 			client.tokens(tokens as u64, Instant::now());
 		}
 		Ok(Finished {
 			prompt_tokens: generation.prompt.len(),
+			cached_tokens: generation.cached_tokens,
 			output_tokens: generation.tokens.len(),
 			decode_seconds: generation.timings.decode_seconds,
 			energy: (generation.energy.grade != EvidenceGrade::Unknown)
 				.then(|| generation.energy.microjoules as f64 / 1000.0),
 			aria: json!({ "receipt_id": to_hex(id.as_bytes()), "receipt_file": json }),
-			text: generation.text,
-			finish,
+			cut,
 		})
 	}
 
@@ -138,17 +173,19 @@ impl Answer {
 			"id": self.id,
 			"object": self.kind.object(self.stream),
 			"created": self.created,
-			"model": self.shared.api.model_name,
-			"system_fingerprint": self.shared.fingerprint,
+			"model": &*self.served.name,
+			"system_fingerprint": self.fingerprint,
 			"choices": choices,
 		})
 	}
 
-	/// The whole answer in one object: choices with their log probabilities, in order.
-	pub(super) fn whole(&self, finished: &[Finished], logprobs: Vec<Value>) -> Value {
-		let choices = finished.iter().zip(logprobs).enumerate();
-		let choices = choices.map(|(index, (one, logprobs))| {
-			let mut choice = self.kind.choice(index, &one.text, logprobs, one.finish);
+	/// The whole answer in one object: choices with what they say and their log probabilities, in order.
+	pub(super) fn whole(&self, finished: &[Finished], said: Vec<(Vec<Item>, Value)>) -> Value {
+		let choices = finished.iter().zip(said).enumerate();
+		let choices = choices.map(|(index, (one, (items, logprobs)))| {
+			let call = |item: &&Item| matches!(item, Item::Call(_));
+			let finish = one.reason(items.iter().filter(call).count());
+			let mut choice = self.kind.choice(index, &items, logprobs, finish);
 			if !self.alone {
 				choice["aria"] = one.aria.clone();
 			}
@@ -171,9 +208,9 @@ impl Answer {
 		chunk
 	}
 
-	/// The last chunk of a choice: why it ended, with its receipt.
-	pub(super) fn end(&self, index: usize, finished: &Finished) -> Value {
-		let mut choice = self.kind.ending(index, finished.finish);
+	/// The last chunk of a choice with so many calls: why it ended, with its receipt.
+	pub(super) fn end(&self, index: usize, finished: &Finished, calls: usize) -> Value {
+		let mut choice = self.kind.ending(index, finished.reason(calls));
 		if self.alone {
 			let mut end = self.chunk(choice);
 			end["aria"] = finished.aria.clone();

@@ -1,7 +1,7 @@
 //! `POST /v1/embeddings`: texts to vectors, for models that were made for it.
 
-use super::{ApiError, Shared, params::Fields, prompt};
-use crate::keys::Client;
+use super::{ApiError, Shared, fields::Fields, prompt, run::blocking};
+use crate::{keys::Client, service::models::Served};
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Instant};
 
 /// A request, read.
 struct Request {
+	served: Served,
 	inputs: Vec<Vec<u32>>,
 	/// Whether vectors are lists of numbers, or their bytes in base64.
 	numbers: bool,
@@ -20,8 +21,8 @@ struct Request {
 
 fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 	let fields = Fields::parse(body)?;
-	shared.check_model(&fields)?;
-	let model = shared.api.engine.model();
+	let served = shared.model(&fields)?;
+	let model = served.engine.model();
 	if model.head.is_some() {
 		let message = "this model writes texts; embeddings need a model that was made for them";
 		return Err(ApiError::invalid("model", message).with_code("unsupported_value"));
@@ -42,8 +43,10 @@ fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 		let message = format!("this model's embeddings have {dimensions} dimensions, no fewer");
 		return Err(ApiError::invalid("dimensions", message).with_code("unsupported_value"));
 	}
+	let inputs = prompt::texts(&fields, "input", model)?;
 	Ok(Request {
-		inputs: prompt::texts(&fields, "input", model)?,
+		served,
+		inputs,
 		numbers,
 	})
 }
@@ -55,15 +58,15 @@ pub(super) async fn embeddings(
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
 	let body = body?;
-	let of_request = shared.clone();
-	// Cutting long texts into tokens takes longer than an async thread may be held up.
-	let Request { inputs, numbers } = tokio::task::spawn_blocking(move || read(&of_request, &body))
-		.await
-		.map_err(|_| ApiError::server("the request could not be read"))??;
+	let Request {
+		served,
+		inputs,
+		numbers,
+	} = blocking(move || read(&shared, &body)).await?;
 	let (mut tokens, mut data) = (0, Vec::new());
 	for (index, input) in inputs.into_iter().enumerate() {
 		tokens += input.len();
-		let embedding = shared.api.engine.embed(input).await.map_err(|error| {
+		let embedding = served.engine.embed(input).await.map_err(|error| {
 			let mut error = ApiError::from(error);
 			if error.code == Some("context_length_exceeded") || error.param.is_some() {
 				error.param = Some("input".into());
@@ -86,7 +89,7 @@ pub(super) async fn embeddings(
 	}
 	Ok(Json(json!({
 		"object": "list",
-		"model": shared.api.model_name,
+		"model": &*served.name,
 		"data": data,
 		"usage": { "prompt_tokens": tokens, "total_tokens": tokens },
 	})))

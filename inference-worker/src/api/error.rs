@@ -2,7 +2,7 @@
 
 use crate::{
 	engine::{EngineError, SubmitError},
-	service::journal::JournalError,
+	service::{journal::JournalError, models::Unavailable},
 };
 use axum::{
 	Json,
@@ -80,13 +80,53 @@ impl ApiError {
 	}
 
 	/// 413.
-	pub(super) fn too_large() -> Self {
+	pub(crate) fn too_large() -> Self {
 		Self::new(
 			StatusCode::PAYLOAD_TOO_LARGE,
 			"invalid_request_error",
-			format!("the body is longer than {} bytes", super::MAX_BODY),
+			format!("the body is longer than {} bytes", super::limits::MAX_BODY),
 		)
 		.with_code("request_too_large")
+	}
+
+	/// 408.
+	pub(super) fn body_too_slow() -> Self {
+		Self::new(
+			StatusCode::REQUEST_TIMEOUT,
+			"invalid_request_error",
+			"the body did not arrive in time",
+		)
+		.with_code("request_timeout")
+	}
+
+	/// 429 because of what others send.
+	pub(super) fn too_many_bodies() -> Self {
+		Self::new(
+			StatusCode::TOO_MANY_REQUESTS,
+			"rate_limit_error",
+			"too many long requests are arriving; try again soon",
+		)
+		.with_code("too_many_bodies")
+	}
+
+	/// 504.
+	pub(crate) fn took_too_long() -> Self {
+		Self::new(
+			StatusCode::GATEWAY_TIMEOUT,
+			"server_error",
+			"the answer took longer than this server allows",
+		)
+		.with_code("answer_timeout")
+	}
+
+	/// 403.
+	pub(super) fn origin_not_allowed() -> Self {
+		Self::new(
+			StatusCode::FORBIDDEN,
+			"permission_error",
+			"this server does not answer web pages of this origin: see --cors-origin",
+		)
+		.with_code("origin_not_allowed")
 	}
 
 	/// 401.
@@ -121,6 +161,25 @@ impl ApiError {
 		error.with_code("model_not_found")
 	}
 
+	/// 404 about a model that is not here, 503 about one that can't be used now, 500 about one that can't be loaded.
+	pub(super) fn unavailable(model: &str, error: Unavailable) -> Self {
+		let shown: String = model.chars().take(100).collect();
+		let (code, seconds) = match &error {
+			Unavailable::Unknown => return Self::model_not_found(model),
+			Unavailable::Loading { retry_after } => ("model_loading", retry_after.as_secs().max(1)),
+			Unavailable::NoRoom => ("no_memory_for_model", RETRY_AFTER),
+			// The path and what is wrong there are the operator's business, and in the log.
+			Unavailable::Failed(_) => {
+				return Self::server(format!("the model {shown:?} could not be loaded"))
+					.with_code("model_failed");
+			}
+		};
+		let message = format!("{shown:?}: {error}; try again in {seconds} seconds");
+		let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
+		error.retry_after = Some(seconds);
+		error.with_code(code)
+	}
+
 	/// 500.
 	pub(super) fn server(message: impl Into<String>) -> Self {
 		Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
@@ -143,7 +202,7 @@ impl ApiError {
 	}
 
 	/// The body, also sent inside a stream whose headers are gone.
-	pub(super) fn body(&self) -> Value {
+	pub(crate) fn body(&self) -> Value {
 		json!({ "error": {
 			"message": self.message,
 			"type": self.kind,
@@ -165,7 +224,11 @@ impl IntoResponse for ApiError {
 			StatusCode::UNAUTHORIZED => {
 				headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
 			}
-			_ => {}
+			_ => {
+				if let Some(seconds) = self.retry_after {
+					headers.insert(header::RETRY_AFTER, seconds.into());
+				}
+			}
 		}
 		response
 	}
@@ -180,7 +243,7 @@ impl From<EngineError> for ApiError {
 			}
 			EngineError::UnknownToken { .. } => Self::invalid("prompt", message),
 			EngineError::InvalidParameter(_) | EngineError::NoHead => Self::bad_request(message),
-			EngineError::Grammar(_) => Self::invalid("response_format", message),
+			EngineError::Grammar(_) => Self::bad_request(message).with_code("invalid_grammar"),
 			EngineError::NotFinite => Self::server(message).with_code("not_finite"),
 			EngineError::Stopped => Self::stopped(),
 		}
@@ -205,8 +268,8 @@ impl From<SubmitError> for ApiError {
 impl From<JournalError> for ApiError {
 	fn from(error: JournalError) -> Self {
 		// The path and the disk's complaint are the operator's business.
-		tracing::error!("the receipt of an answer was not written: {error}");
-		Self::server("the receipt of the answer could not be written").with_code("journal_failed")
+		tracing::error!("{error}");
+		Self::server("the journal of receipts has failed").with_code("journal_failed")
 	}
 }
 

@@ -1,62 +1,37 @@
-//! The two endpoints that generate.
+//! The two endpoints that answer in choices.
 
 use super::{
 	ApiError, Shared,
 	answer::{Answer, Finished},
-	params::{Fields, Options},
+	fields::Fields,
+	messages::Conversation,
 	prompt,
-	shape::{Kind, Logprobs},
+	run::{self, Asker, Choice, blocking, submit},
+	shape::Kind,
+	tools::calls::Part,
 };
-use crate::{
-	engine::{EngineHandle, Event, GenerateRequest, TokenEvent},
-	keys::Client,
-	metrics::Metrics,
-};
+use crate::{engine::Event, keys::Client};
 use axum::{
 	Extension, Json,
 	body::Bytes,
 	extract::{State, rejection::BytesRejection},
-	http::{HeaderValue, header},
-	response::{
-		IntoResponse, Response,
-		sse::{self, KeepAlive, Sse},
-	},
+	response::{IntoResponse, Response, sse},
 };
 use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
-use std::{
-	convert::Infallible,
-	sync::Arc,
-	time::{Duration, Instant},
-};
+use std::{convert::Infallible, sync::Arc};
 use tokio::sync::mpsc;
 
-/// How often a silent stream shows that it is alive, for as long as a prompt is being read.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// What follows the last chunk.
+pub(crate) const DONE: &str = "[DONE]";
 /// Most answers in a request.
 const MAX_CHOICES: usize = 32;
 
 /// A request that the engine has taken.
-struct Running {
+pub(crate) struct Running {
 	answer: Answer,
 	/// For each prompt, its choices.
 	choices: Vec<Choice>,
-}
-
-/// Where a request came in, and from which client.
-#[derive(Clone, Copy)]
-struct Asker {
-	kind: Kind,
-	client: u64,
-}
-
-/// A choice being generated.
-struct Choice {
-	logprobs: Logprobs,
-	/// Dropping it cancels the choice.
-	events: mpsc::Receiver<Event>,
-	/// When the engine took it; `None` once its first token has come.
-	waiting: Option<Instant>,
 }
 
 /// Reads a request and hands it to the engine.
@@ -64,15 +39,17 @@ fn start(
 	shared: Arc<Shared>,
 	client: Option<Arc<Client>>,
 	kind: Kind,
-	body: &[u8],
+	fields: &Fields,
 ) -> Result<Running, ApiError> {
-	let fields = Fields::parse(body)?;
-	shared.check_model(&fields)?;
-	let options = fields.options(kind)?;
-	let model = shared.api.engine.model();
+	let served = shared.model(fields)?;
+	let model = served.engine.model();
+	let options = fields.options(kind, model)?;
 	let prompts = match kind {
-		Kind::Chat => vec![prompt::chat(&fields, model)?],
-		Kind::Completion => prompt::texts(&fields, "prompt", model)?,
+		Kind::Completion => prompt::texts(fields, "prompt", model)?,
+		_ => {
+			let conversation = Conversation::of_chat(fields, options.tools.as_ref())?;
+			vec![prompt::chat(conversation, model, model.config.context)?]
+		}
 	};
 	if prompts.len() * options.choices > MAX_CHOICES {
 		let message = format!("at most {MAX_CHOICES} answers per request: n times the prompts");
@@ -83,63 +60,39 @@ fn start(
 		kind,
 		client: number,
 	};
-	let answer = Answer::new(shared.clone(), kind, &options, prompts.len(), client);
+	let answer = Answer::new(
+		shared,
+		served.clone(),
+		kind,
+		&options,
+		prompts.len(),
+		client,
+	);
 	let choices = prompts
 		.iter()
 		.flat_map(|prompt| (0..options.choices as u64).map(move |number| (prompt, number)))
-		.map(|(prompt, number)| submit(&shared, asker, &options, prompt.clone(), number))
+		.map(|(prompt, number)| submit(&served, asker, &options, prompt.clone(), number))
 		// Dropping those that the engine has taken, when it takes no more, cancels them.
 		.collect::<Result<_, _>>()?;
 	Ok(Running { answer, choices })
 }
 
-/// Hands one choice to the engine. Each has a seed of its own, so that it can be asked for again alone.
-fn submit(
-	shared: &Shared,
-	Asker { kind, client }: Asker,
-	options: &Options,
-	prompt: Vec<u32>,
-	number: u64,
-) -> Result<Choice, ApiError> {
-	let mut sampling = options.sampling;
-	sampling.seed = sampling.seed.wrapping_add(number);
-	let request = GenerateRequest {
-		prompt,
-		max_tokens: options.max_tokens,
-		sampling,
-		constraints: options.constraints.clone(),
-		stop: options.stop.clone(),
-		logprobs: options.logprobs.is_some(),
-		top_logprobs: options.logprobs.unwrap_or(0),
-		client,
-		..Default::default()
-	};
-	let events = shared.api.engine.submit(request).map_err(|error| {
-		let mut error = ApiError::from(error);
-		if error.code == Some("context_length_exceeded") {
-			let param = match kind {
-				Kind::Chat => "messages",
-				Kind::Completion => "prompt",
-			};
-			error.param = Some(param.into());
-		}
-		error
-	})?;
-	Ok(Choice {
-		logprobs: Logprobs::new(kind, options.logprobs),
-		events,
-		waiting: Some(Instant::now()),
+/// Begins a request that came without a path: a chat if it has messages, else a completion.
+pub(crate) async fn ask(
+	shared: Arc<Shared>,
+	body: Vec<u8>,
+	stream: bool,
+) -> Result<Running, ApiError> {
+	blocking(move || {
+		let mut fields = Fields::parse(&body)?;
+		fields.set("stream", stream.into());
+		let kind = match fields.get("messages") {
+			Some(_) => Kind::Chat,
+			None => Kind::Completion,
+		};
+		start(shared, None, kind, &fields)
 	})
-}
-
-impl Choice {
-	/// Notes a token.
-	fn push(&mut self, engine: &EngineHandle, metrics: &Metrics, token: TokenEvent) {
-		if let Some(since) = self.waiting.take() {
-			metrics.first_token(since.elapsed());
-		}
-		self.logprobs.push(engine.model(), token);
-	}
+	.await
 }
 
 async fn respond(
@@ -150,22 +103,11 @@ async fn respond(
 ) -> Result<Response, ApiError> {
 	let body = body?;
 	let client = client.map(|Extension(client)| client);
-	// Cutting a long prompt into tokens takes longer than an async thread may be held up.
-	let running = tokio::task::spawn_blocking(move || start(shared, client, kind, &body))
-		.await
-		.map_err(|_| ApiError::server("the request could not be read"))??;
-	if !running.answer.stream {
-		return Ok(Json(whole(running).await?).into_response());
+	let running = blocking(move || start(shared, client, kind, &Fields::parse(&body)?)).await?;
+	if running.answer.stream {
+		return Ok(run::stream(chunks(running)));
 	}
-	let mut response = Sse::new(chunks(running))
-		.keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
-		.into_response();
-	// Proxies that collect a stream would undo it.
-	response.headers_mut().insert(
-		header::HeaderName::from_static("x-accel-buffering"),
-		HeaderValue::from_static("no"),
-	);
-	Ok(response)
+	Ok(Json(whole(running).await?).into_response())
 }
 
 /// `POST /v1/chat/completions`.
@@ -186,29 +128,17 @@ pub(super) async fn completions(
 	respond(shared, client, Kind::Completion, body).await
 }
 
-async fn whole(running: Running) -> Result<Value, ApiError> {
+/// The whole answer.
+pub(crate) async fn whole(running: Running) -> Result<Value, ApiError> {
 	let Running { answer, choices } = running;
-	let engine = answer.shared.api.engine.clone();
-	let (mut finished, mut logprobs) = (Vec::new(), Vec::new());
+	let (mut finished, mut said) = (Vec::new(), Vec::new());
 	// One after the other: each choice's events have room while they wait.
-	for mut choice in choices {
-		loop {
-			match choice.events.recv().await {
-				Some(Event::Token(token)) => {
-					choice.push(&engine, &answer.shared.api.metrics, token);
-				}
-				Some(Event::Done(generation)) => {
-					finished.push(answer.finish(*generation).await?);
-					logprobs.push(choice.logprobs.take(engine.model()));
-					break;
-				}
-				Some(Event::Error(error)) => return Err(error.into()),
-				Some(Event::Checked(_)) => {}
-				None => return Err(ApiError::stopped()),
-			}
-		}
+	for choice in choices {
+		let (end, items, logprobs) = choice.whole(&answer).await?;
+		finished.push(end);
+		said.push((items, logprobs));
 	}
-	Ok(answer.whole(&finished, logprobs))
+	Ok(answer.whole(&finished, said))
 }
 
 fn data(value: &Value) -> Result<sse::Event, Infallible> {
@@ -226,49 +156,101 @@ fn merged(events: Vec<mpsc::Receiver<Event>>) -> impl Stream<Item = (usize, Opti
 	stream::select_all(each)
 }
 
-/// Chunks as tokens come. A failure after the headers is an error object, and the stream ends without `[DONE]`.
+/// A choice of a stream.
+struct Streamed {
+	choice: Choice,
+	/// Calls that the client knows of.
+	calls: usize,
+	finished: Option<Finished>,
+}
+
+impl Streamed {
+	/// Chunks with these parts, the first with the log probabilities that there are.
+	fn chunks(&mut self, answer: &Answer, index: usize, mut parts: Vec<Part>) -> Vec<Value> {
+		if parts.is_empty() && !self.choice.logprobs.is_empty() {
+			parts.push(Part::Text(String::new()));
+		}
+		let mut chunks = Vec::new();
+		for part in parts {
+			self.calls += usize::from(matches!(part, Part::Call { .. }));
+			let logprobs = match chunks.is_empty() {
+				true => self.choice.logprobs.take(answer.served.engine.model()),
+				false => Value::Null,
+			};
+			let number = self.calls.saturating_sub(1);
+			chunks.push(answer.chunk(answer.kind.piece(index, part, number, logprobs)));
+		}
+		chunks
+	}
+}
+
+/// The events of a stream. A failure after the headers is an error object, and the stream ends without `[DONE]`.
 fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+	async_stream::stream! {
+		let mut pieces = std::pin::pin!(pieces(running));
+		while let Some(piece) = pieces.next().await {
+			match piece {
+				Ok(chunk) => yield data(&chunk),
+				Err(error) => {
+					yield data(&error.body());
+					return;
+				}
+			}
+		}
+		yield Ok(sse::Event::default().data(DONE));
+	}
+}
+
+/// Chunks as tokens come; nothing follows an error.
+pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<Value, ApiError>> {
 	let Running {
 		answer,
 		mut choices,
 	} = running;
 	let take = |choice: &mut Choice| std::mem::replace(&mut choice.events, mpsc::channel(1).1);
 	let events = choices.iter_mut().map(take).collect();
+	let begin = |choice| Streamed {
+		choice,
+		calls: 0,
+		finished: None,
+	};
+	let mut choices: Vec<Streamed> = choices.into_iter().map(begin).collect();
 	async_stream::stream! {
-		let kind = answer.kind;
-		let engine = answer.shared.api.engine.clone();
 		for index in 0..choices.len() {
-			if let Some(opening) = kind.opening(index) {
-				yield data(&answer.chunk(opening));
+			if let Some(opening) = answer.kind.opening(index) {
+				yield Ok(answer.chunk(opening));
 			}
 		}
-		let mut finished: Vec<Option<Finished>> = choices.iter().map(|_| None).collect();
 		let mut merged = std::pin::pin!(merged(events));
 		let mut failure = None;
 		while let Some((index, event)) = merged.next().await {
-			// Both lists have a place for each index.
-			let (Some(choice), Some(finished)) = (choices.get_mut(index), finished.get_mut(index)) else {
+			let Some(one) = choices.get_mut(index) else {
 				continue;
 			};
 			match event {
 				Some(Event::Token(token)) => {
-					let text = token.text.clone();
-					choice.push(&engine, &answer.shared.api.metrics, token);
-					if !text.is_empty() || !choice.logprobs.is_empty() {
-						let logprobs = choice.logprobs.take(engine.model());
-						yield data(&answer.chunk(kind.piece(index, &text, logprobs)));
+					let model = answer.served.engine.model();
+					let parts = one.choice.push(model, &answer.shared.api.metrics, token);
+					for chunk in one.chunks(&answer, index, parts) {
+						yield Ok(chunk);
 					}
 				}
-				Some(Event::Done(generation)) => match answer.finish(*generation).await {
-					Ok(end) => {
-						yield data(&answer.end(index, &end));
-						*finished = Some(end);
+				Some(Event::Done(generation)) => {
+					let parts = one.choice.reader.finish();
+					for chunk in one.chunks(&answer, index, parts) {
+						yield Ok(chunk);
 					}
-					Err(error) => failure = Some(error),
-				},
+					match answer.finish(*generation).await {
+						Ok(end) => {
+							yield Ok(answer.end(index, &end, one.calls));
+							one.finished = Some(end);
+						}
+						Err(error) => failure = Some(error),
+					}
+				}
 				Some(Event::Error(error)) => failure = Some(error.into()),
 				Some(Event::Checked(_)) => {}
-				None if finished.is_none() => failure = Some(ApiError::stopped()),
+				None if one.finished.is_none() => failure = Some(ApiError::stopped()),
 				None => {}
 			}
 			if failure.is_some() {
@@ -276,13 +258,12 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 			}
 		}
 		if let Some(error) = failure {
-			yield data(&error.body());
+			yield Err(error);
 			return;
 		}
-		let finished: Vec<Finished> = finished.into_iter().flatten().collect();
+		let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
 		if let Some(usage) = answer.usage_chunk(&finished) {
-			yield data(&usage);
+			yield Ok(usage);
 		}
-		yield Ok(sse::Event::default().data("[DONE]"));
 	}
 }

@@ -2,51 +2,72 @@
 
 use super::{
 	ApiError, Shared,
-	params::Fields,
+	fields::Fields,
+	messages::Conversation,
 	prompt::{self, chat_text, token_list},
+	run::blocking,
+	shape::Kind,
+	tools::Tools,
 };
-use crate::engine::receipt::{parse_hash, to_hex};
+use crate::{
+	engine::receipt::{parse_hash, to_hex},
+	service::models::{Health, Listed},
+};
 use axum::{
 	Json,
 	body::Bytes,
 	extract::{Path, State, rejection::BytesRejection},
-	http::header,
+	http::{StatusCode, header},
 	response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// `GET /health`.
-pub(super) async fn health() -> Json<Value> {
-	Json(json!({ "status": "ok" }))
+/// `GET /health`: 503 while the first model is being loaded, and when an engine no longer gets on with its work.
+pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
+	let (status, word) = match shared.health() {
+		Health::Ready => (StatusCode::OK, "ok"),
+		Health::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading"),
+		Health::Stuck => (StatusCode::SERVICE_UNAVAILABLE, "stuck"),
+	};
+	(status, Json(json!({ "status": word }))).into_response()
 }
 
-fn describe(shared: &Shared) -> Value {
-	let model = shared.api.engine.model();
+/// A model of the list. What only its loading tells is null before.
+fn describe(shared: &Shared, model: &Listed) -> Value {
+	let (config, facts) = (&model.config, model.facts.as_ref());
 	json!({
-		"id": shared.api.model_name,
+		"id": &*model.name,
 		"object": "model",
 		"created": shared.started,
 		"owned_by": "aria",
+		"ready": model.ready,
 		"meta": {
-			"name": model.name,
-			"architecture": model.config.architecture,
-			"licence": model.licence,
-			"context_length": model.config.context,
-			"n_ctx_train": model.config.context,
-			"n_vocab": model.config.vocab,
-			"n_embd": model.config.hidden,
-			"n_params": model.parameters(),
-			"size": model.bytes,
-			"model_root": to_hex(model.id.as_bytes()),
-			"chat_template": model.template.source().is_some(),
+			"name": facts.map(|facts| &facts.name),
+			"architecture": config.architecture,
+			"licence": facts.map(|facts| &facts.licence),
+			"context_length": config.context,
+			"n_ctx_train": config.context,
+			"n_vocab": config.vocab,
+			"n_embd": config.hidden,
+			"n_params": facts.map(|facts| facts.parameters),
+			"size": facts.map(|facts| facts.bytes),
+			"model_root": facts.map(|facts| to_hex(facts.id.as_bytes())),
+			"chat_template": facts.map(|facts| facts.template),
+			"tool_template": facts.map(|facts| facts.tools),
+			"sampling": facts.map(|facts| facts.sampling.to_json()),
 		},
 	})
 }
 
 /// `GET /v1/models`.
 pub(super) async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
-	Json(json!({ "object": "list", "data": [describe(&shared)] }))
+	let models = shared.api.models.list();
+	let models: Vec<Value> = models
+		.iter()
+		.map(|model| describe(&shared, model))
+		.collect();
+	Json(json!({ "object": "list", "data": models }))
 }
 
 /// `GET /metrics`, for Prometheus.
@@ -62,10 +83,10 @@ pub(super) async fn model(
 	State(shared): State<Arc<Shared>>,
 	Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-	if id != shared.api.model_name {
-		return Err(ApiError::model_not_found(&id));
-	}
-	Ok(Json(describe(&shared)))
+	let models = shared.api.models.list();
+	let model = models.iter().find(|model| *model.name == *id);
+	let model = model.ok_or_else(|| ApiError::model_not_found(&id))?;
+	Ok(Json(describe(&shared, model)))
 }
 
 /// `GET /v1/receipts/{id}`.
@@ -78,9 +99,12 @@ pub(super) async fn receipt(
 			.with_code("receipt_not_found")
 	};
 	let hash = parse_hash(&id).ok_or_else(unknown)?;
-	let entry = shared.api.journal.get(&hash).ok_or_else(unknown)?;
+	let journal = shared.api.journal.clone();
+	let entry = blocking(move || Ok(journal.get(&hash)?)).await?;
+	let entry = entry.ok_or_else(unknown)?;
 	let committed = entry
-		.committed
+		.place
+		.committed()
 		.map(|at| json!({ "batch": at.batch, "leaf_index": at.leaf_index }));
 	Ok(Json(json!({
 		"id": to_hex(hash.as_bytes()),
@@ -90,22 +114,22 @@ pub(super) async fn receipt(
 	})))
 }
 
-/// Does what takes longer than an async thread may be held up.
-async fn blocking<T: Send + 'static>(
-	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-	tokio::task::spawn_blocking(work)
-		.await
-		.map_err(|_| ApiError::server("the text could not be read"))?
+/// The conversation of a request, with the functions that it offers.
+fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
+	Conversation::of_chat(fields, Tools::read(fields, Kind::Chat)?.as_ref())
 }
 
-/// `POST /apply-template`: `messages` to the `prompt` that the model would get.
+/// `POST /apply-template`: `messages` (and `tools`) to the `prompt` that the model would get.
 pub(super) async fn apply_template(
 	State(shared): State<Arc<Shared>>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
 	let body = body?;
-	let prompt = move || chat_text(&Fields::parse(&body)?, shared.api.engine.model());
+	let prompt = move || {
+		let fields = Fields::parse(&body)?;
+		let served = shared.model_or_first(&fields)?;
+		chat_text(conversation(&fields)?, served.engine.model())
+	};
 	Ok(Json(json!({ "prompt": blocking(prompt).await? })))
 }
 
@@ -119,17 +143,16 @@ pub(super) async fn tokenize(
 	let body = body?;
 	let tokens = move || {
 		let fields = Fields::parse(&body)?;
-		let model = shared.api.engine.model();
-		if fields.get("messages").is_some() {
-			return prompt::chat(&fields, model);
-		}
-		let text = match fields.text("content")? {
-			Some(text) => text,
-			None => fields
-				.text("prompt")?
-				.ok_or_else(|| ApiError::invalid("content", "content is missing"))?,
-		};
+		let served = shared.model_or_first(&fields)?;
+		let model = served.engine.model();
+		let (content, prompt) = (fields.text("content")?, fields.text("prompt")?);
 		let (bos, special) = (fields.flag("add_special")?, fields.flag("parse_special")?);
+		if fields.get("messages").is_some() {
+			return prompt::chat(conversation(&fields)?, model, usize::MAX);
+		}
+		let text = content
+			.or(prompt)
+			.ok_or_else(|| ApiError::invalid("content", "content is missing"))?;
 		model
 			.tokenizer
 			.encode(text, bos, special)
@@ -153,7 +176,8 @@ pub(super) async fn detokenize(
 			ApiError::invalid("tokens", "tokens must be a list of token ids")
 				.with_code("invalid_type")
 		})?;
-	let model = shared.api.engine.model();
+	let served = shared.model_or_first(&fields)?;
+	let model = served.engine.model();
 	if let Some(id) = tokens.iter().find(|id| **id as usize >= model.config.vocab) {
 		let message = format!("token {id} is outside the vocabulary");
 		return Err(ApiError::invalid("tokens", message));

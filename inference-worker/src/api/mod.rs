@@ -1,84 +1,174 @@
 //! The OpenAI-compatible HTTP API.
 //!
-//! `POST /v1/chat/completions` and `/v1/completions` (whole or streamed), `GET /v1/models`, `GET /v1/receipts/{id}`,
-//! `POST /v1/embeddings`, `/tokenize`, `/detokenize` and `/apply-template`, `GET /metrics` and `/health`; those of OpenAI also without `/v1`. Fields that this server does
-//! not know are ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt
-//! is signed and in the journal; the response carries it under `aria`.
+//! docs/api.md lists the paths; those of OpenAI are also there without `/v1`. Fields that this server does not know are
+//! ignored; fields that it knows and can't obey are refused by name. An answer ends only after its receipt is signed and
+//! in the journal; the response carries it under `aria`.
+//!
+//! A request's fields are read by `params` and `messages`, become tokens in `prompt`, run in `run`, and come back in the
+//! shape of their endpoint: `generate` for chats and completions, `responses` for `/v1/responses`.
 
 mod answer;
 mod auth;
 mod embeddings;
+mod energy;
 mod error;
+mod fields;
 mod generate;
 mod info;
+mod limits;
+mod messages;
+mod openapi;
+mod origins;
 mod params;
 mod prompt;
+mod responses;
+mod run;
+mod server;
 mod shape;
+mod status;
+mod tls;
+mod tools;
+mod verify;
 
 pub use error::ApiError;
+pub(crate) use generate::{DONE, Running, ask, pieces, whole};
+pub use limits::Limits;
+pub(crate) use limits::MAX_BODY;
+pub use origins::Origin;
+pub use server::serve;
+pub use status::{About, ChainLink};
+pub use tls::acceptor;
 
-use crate::{engine::EngineHandle, keys::Keys, metrics::Metrics, service::journal::Journal};
-use aria_primitives::SPEC_VERSION;
+use crate::{
+	keys::Keys,
+	metrics::Metrics,
+	model::Model,
+	service::{
+		journal::Journal,
+		models::{Health, Models, Served},
+	},
+};
+use aria_primitives::{ModelId, SPEC_VERSION};
 use axum::{
 	Router,
 	extract::{DefaultBodyLimit, MatchedPath, Request, State},
-	http::{HeaderName, HeaderValue, header},
-	middleware::{self, Next},
+	http::{HeaderName, HeaderValue},
+	middleware::{self, Next, from_fn_with_state as with},
 	response::Response,
 	routing::{get, post},
 };
 use sp_core::sr25519;
 use std::{
 	sync::{Arc, atomic::AtomicU32},
-	time::{SystemTime, UNIX_EPOCH},
+	time::{Instant, SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::Semaphore;
+use tracing::Instrument;
 
-/// Longest request body, bytes.
-pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
 /// Longest request identifier that is echoed, bytes.
 const MAX_REQUEST_ID: usize = 128;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the API needs.
 pub struct ApiState {
-	/// Runs the model.
-	pub engine: EngineHandle,
-	/// Identifier under which clients ask for the model.
-	pub model_name: String,
+	/// What clients may ask for.
+	pub models: Models,
 	/// Signs receipts.
 	pub signer: Arc<sr25519::Pair>,
 	/// Where receipts are on disk before an answer ends.
 	pub journal: Journal,
 	/// Version of the consent contract in force, 0 off the chain.
 	pub consent_version: Arc<AtomicU32>,
+	/// What the worker runs on.
+	pub about: About,
+	/// The link to the chain; none off the chain.
+	pub chain: Option<Arc<ChainLink>>,
 	/// A key that clients may send.
 	pub api_key: Option<String>,
 	/// Other keys that clients may send. With neither, any key is accepted.
 	pub keys: Keys,
 	/// Counts what happens.
 	pub metrics: Metrics,
+	/// What connections and requests may cost.
+	pub limits: Limits,
+	/// Web pages that may use the API.
+	pub origins: Vec<Origin>,
 	/// Alters a token of each answer before signing it, to test that verifiers notice.
 	#[cfg(feature = "fault-injection")]
 	pub alter_token: bool,
 }
 
 /// The state and what does not change while the server runs.
-struct Shared {
+pub(crate) struct Shared {
 	api: Arc<ApiState>,
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
-	fingerprint: String,
+	session: energy::Session,
+	/// Memory for bodies that are being read.
+	bodies: Arc<Semaphore>,
 }
 
 impl Shared {
-	/// Refuses a request for a model that is not served here.
-	fn check_model(&self, fields: &params::Fields) -> Result<(), ApiError> {
+	/// Begins to serve.
+	pub(crate) fn new(api: Arc<ApiState>) -> Arc<Self> {
+		Arc::new(Self {
+			bodies: limits::memory(&api.limits),
+			api,
+			started: unix_seconds(),
+			session: energy::Session::new(),
+		})
+	}
+
+	/// What the engines are doing.
+	pub(crate) fn health(&self) -> Health {
+		self.api.models.health(self.api.limits.stuck)
+	}
+
+	/// When an answer that begins now must have ended.
+	pub(crate) fn deadline(&self) -> Instant {
+		Instant::now() + self.api.limits.answer
+	}
+
+	/// The model that a request names.
+	fn model(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
+			Some(name) => self.model_called(name),
 			None => Err(ApiError::invalid("model", "model is missing")),
-			Some(name) if name != self.api.model_name => Err(ApiError::model_not_found(name)),
-			Some(_) => Ok(()),
 		}
 	}
+
+	/// The model that a request names, the first if it names none.
+	fn model_or_first(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
+		match fields.text("model")? {
+			Some(name) => self.model_called(name),
+			None => self.first_model(),
+		}
+	}
+
+	/// The model of a receipt; if it is not served here, the first, which will say so.
+	async fn model_with_root(&self, root: &ModelId) -> Result<Served, ApiError> {
+		match self.api.models.with_root(root).await {
+			Ok(Some(served)) => Ok(served),
+			Ok(None) => self.first_model(),
+			Err(error) => Err(ApiError::unavailable("the receipt's model", error)),
+		}
+	}
+
+	fn first_model(&self) -> Result<Served, ApiError> {
+		let first = self.api.models.first();
+		first.map_err(|error| ApiError::unavailable("the first model", error))
+	}
+
+	fn model_called(&self, name: &str) -> Result<Served, ApiError> {
+		let found = self.api.models.get(name);
+		found.map_err(|error| ApiError::unavailable(name, error))
+	}
+}
+
+/// `system_fingerprint`: what decides every bit of an answer.
+fn fingerprint(model: &Model) -> String {
+	let root = hex::encode(model.id.as_bytes());
+	format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root))
 }
 
 fn unix_seconds() -> u64 {
@@ -89,41 +179,54 @@ fn unix_seconds() -> u64 {
 
 /// The routes of the API.
 pub fn router(state: Arc<ApiState>) -> Router {
-	let root = hex::encode(state.engine.model().id.as_bytes());
-	let shared = Arc::new(Shared {
-		api: state,
-		started: unix_seconds(),
-		fingerprint: format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root)),
-	});
+	routes(Shared::new(state))
+}
+
+/// The routes, for a state that others use as well.
+pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 	let both = Router::new()
 		.route("/models", get(info::models))
 		.route("/models/{*id}", get(info::model))
 		.route("/completions", post(generate::completions))
 		.route("/embeddings", post(embeddings::embeddings))
+		.route("/responses", post(responses::create))
 		.route("/chat/completions", post(generate::chat));
 	let with_key = Router::new()
 		.route("/v1/receipts/{id}", get(info::receipt))
+		.route("/v1/status", get(status::status))
+		.route("/v1/energy", get(energy::energy))
+		.route("/v1/verify", post(verify::verify))
 		.route("/tokenize", post(info::tokenize))
 		.route("/detokenize", post(info::detokenize))
 		.route("/apply-template", post(info::apply_template))
 		.route("/metrics", get(info::metrics))
 		.nest("/v1", both.clone())
 		.merge(both)
-		.route_layer(middleware::from_fn_with_state(
-			shared.clone(),
-			auth::require_key,
-		));
-	Router::new()
+		.route_layer(with(shared.clone(), limits::read_body))
+		// Before a body is read.
+		.route_layer(with(shared.clone(), auth::require_key));
+	let cors = origins::layer(&shared.api.origins);
+	let router = Router::new()
 		.route("/health", get(info::health))
 		.route("/v1/health", get(info::health))
+		.route("/openapi.json", get(openapi::json))
+		.route("/docs", get(openapi::page))
 		.merge(with_key)
 		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 		.layer(DefaultBodyLimit::max(MAX_BODY))
-		.layer(middleware::from_fn(refuse_long_body))
-		.layer(middleware::from_fn_with_state(shared.clone(), count))
+		.layer(middleware::from_fn(limits::refuse_long_body))
+		.layer(with(shared.clone(), origins::refuse_strangers))
+		.layer(with(shared.clone(), limits::end_in_time))
+		.layer(with(shared.clone(), count))
 		.layer(middleware::from_fn(request_id))
-		.with_state(shared)
+		.with_state(shared);
+	match cors {
+		Some(cors) => router
+			.layer(cors)
+			.layer(middleware::from_fn(origins::no_content)),
+		None => router,
+	}
 }
 
 /// The prompt of a conversation, as the API makes it: for commands that run a model themselves.
@@ -132,17 +235,9 @@ pub(crate) fn chat_prompt(
 	model: &crate::model::Model,
 ) -> Result<Vec<u32>, ApiError> {
 	let body = serde_json::json!({ "messages": messages }).to_string();
-	prompt::chat(&params::Fields::parse(body.as_bytes())?, model)
-}
-
-/// Refuses a body that says itself that it is too long, before any of it is read.
-async fn refuse_long_body(request: Request, next: Next) -> Result<Response, ApiError> {
-	let length = request.headers().get(header::CONTENT_LENGTH);
-	let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-	if length.is_some_and(|length| length > MAX_BODY as u64) {
-		return Err(ApiError::too_large());
-	}
-	Ok(next.run(request).await)
+	let fields = fields::Fields::parse(body.as_bytes())?;
+	let conversation = messages::Conversation::of_chat(&fields, None)?;
+	prompt::chat(conversation, model, model.config.context)
 }
 
 /// Counts the response, under the route's pattern: what clients make up would be names without end.
@@ -155,7 +250,8 @@ async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 	response
 }
 
-/// Echoes the client's request identifier, or makes one.
+/// Echoes the client's request identifier, or makes one; all that is logged for the request carries it. What is logged
+/// of a request is its method and route: prompts and answers never are.
 async fn request_id(request: Request, next: Next) -> Response {
 	let usable = |value: &&HeaderValue| {
 		let bytes = value.as_bytes();
@@ -164,7 +260,16 @@ async fn request_id(request: Request, next: Next) -> Response {
 	let given = request.headers().get(X_REQUEST_ID).filter(usable).cloned();
 	let made = || HeaderValue::from_str(&format!("req-{}", random_hex())).ok();
 	let id = given.or_else(made);
-	let mut response = next.run(request).await;
+	let span = tracing::info_span!(
+		"request",
+		id = id.as_ref().and_then(|id| id.to_str().ok()),
+		method = request.method().as_str(),
+		path = (request.extensions().get::<MatchedPath>()).map_or("other", MatchedPath::as_str),
+	);
+	let started = Instant::now();
+	let mut response = next.run(request).instrument(span.clone()).await;
+	let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+	span.in_scope(|| tracing::debug!(status, seconds, "responded"));
 	if let Some(id) = id {
 		response.headers_mut().insert(X_REQUEST_ID, id);
 	}

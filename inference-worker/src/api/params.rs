@@ -1,9 +1,17 @@
-//! Fields of a request: read by name, so that an error can say which one is wrong.
+//! What a request says beside its prompt.
 
-use super::{ApiError, shape::Kind};
-use crate::engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS};
+use super::{
+	ApiError,
+	fields::{Fields, out_of_range, wrong_type},
+	shape::Kind,
+	tools::Tools,
+};
+use crate::{
+	engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS},
+	model::Model,
+};
 use aria_primitives::receipt::{Constraints, Grammar, MAX_LOGIT_BIAS, Sampling};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Tokens of a text completion when the request does not say, as at OpenAI.
 const DEFAULT_COMPLETION_TOKENS: u32 = 16;
@@ -13,9 +21,6 @@ const MAX_LEGACY_LOGPROBS: u64 = 5;
 const MAX_N: u32 = 16;
 /// Highest temperature.
 const MAX_TEMPERATURE: f64 = 100.0;
-
-/// A JSON object whose fields are asked for by name. `null` is as good as absent.
-pub(super) struct Fields(Map<String, Value>);
 
 /// A value at which a field that can't be obeyed changes nothing.
 enum Neutral {
@@ -27,15 +32,13 @@ enum Neutral {
 }
 
 /// Fields that change the answer and are not implemented, with the value that is harmless.
-const UNSUPPORTED: [(&str, Neutral); 29] = [
+const UNSUPPORTED: [(&str, Neutral); 23] = [
 	("length_penalty", Neutral::Number(1.0)),
 	("typical_p", Neutral::Number(1.0)),
 	("mirostat", Neutral::Number(0.0)),
 	("dry_multiplier", Neutral::Number(0.0)),
 	("xtc_probability", Neutral::Number(0.0)),
 	("min_tokens", Neutral::Number(0.0)),
-	("tools", Neutral::Empty),
-	("functions", Neutral::Empty),
 	("suffix", Neutral::Empty),
 	("grammar", Neutral::Empty),
 	("json_schema", Neutral::Empty),
@@ -46,8 +49,6 @@ const UNSUPPORTED: [(&str, Neutral); 29] = [
 	("structured_outputs", Neutral::Empty),
 	("stop_token_ids", Neutral::Empty),
 	("bad_words", Neutral::Empty),
-	("audio", Neutral::Empty),
-	("web_search_options", Neutral::Empty),
 	("chat_template", Neutral::Empty),
 	("chat_template_kwargs", Neutral::Empty),
 	("continue_final_message", Neutral::Empty),
@@ -55,8 +56,26 @@ const UNSUPPORTED: [(&str, Neutral); 29] = [
 	("include_stop_str_in_output", Neutral::Empty),
 	("use_beam_search", Neutral::Empty),
 	("echo", Neutral::Empty),
-	("tool_choice", Neutral::Text(&["none", "auto"])),
+];
+/// The same for conversations in messages.
+const UNSUPPORTED_CHAT: [(&str, Neutral); 4] = [
+	("functions", Neutral::Empty),
 	("function_call", Neutral::Text(&["none", "auto"])),
+	("audio", Neutral::Empty),
+	("web_search_options", Neutral::Empty),
+];
+/// The same for texts to continue.
+const UNSUPPORTED_COMPLETION: [(&str, Neutral); 2] = [
+	("tools", Neutral::Empty),
+	("tool_choice", Neutral::Text(&["none", "auto"])),
+];
+/// The same for `/v1/responses`: this server keeps nothing, and cuts nothing off a conversation.
+const UNSUPPORTED_RESPONSE: [(&str, Neutral); 5] = [
+	("previous_response_id", Neutral::Empty),
+	("conversation", Neutral::Empty),
+	("prompt", Neutral::Empty),
+	("background", Neutral::Empty),
+	("truncation", Neutral::Text(&["disabled"])),
 ];
 
 /// What a request says beside its prompt.
@@ -67,18 +86,12 @@ pub(super) struct Options {
 	pub(super) sampling: Sampling,
 	pub(super) constraints: Constraints,
 	pub(super) stop: Vec<String>,
+	/// Functions that the answer may call.
+	pub(super) tools: Option<Tools>,
 	/// Whether log probabilities are wanted, and how many alternatives.
 	pub(super) logprobs: Option<u8>,
 	pub(super) stream: bool,
 	pub(super) include_usage: bool,
-}
-
-fn wrong_type(name: &str, expected: &str) -> ApiError {
-	ApiError::invalid(name, format!("{name} must be {expected}")).with_code("invalid_type")
-}
-
-fn out_of_range(name: &str, range: &str) -> ApiError {
-	ApiError::invalid(name, format!("{name} must be {range}")).with_code("invalid_value")
 }
 
 fn micro(value: f64) -> u32 {
@@ -87,62 +100,6 @@ fn micro(value: f64) -> u32 {
 }
 
 impl Fields {
-	/// Reads a body.
-	pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-		match serde_json::from_slice(body) {
-			Ok(Value::Object(fields)) => Ok(Self(fields)),
-			Ok(_) => Err(ApiError::bad_request("the body must be a JSON object")),
-			Err(error) => Err(ApiError::bad_request(format!(
-				"the body is not JSON: {error}"
-			))),
-		}
-	}
-
-	/// A field's value.
-	pub(super) fn get(&self, name: &str) -> Option<&Value> {
-		self.0.get(name).filter(|value| !value.is_null())
-	}
-
-	/// A text.
-	pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
-		let read = |value: &Value| value.as_str().map(str::len).is_some();
-		match self.get(name) {
-			Some(value) if !read(value) => Err(wrong_type(name, "a string")),
-			value => Ok(value.and_then(Value::as_str)),
-		}
-	}
-
-	/// True or false.
-	pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
-		match self.get(name) {
-			None => Ok(false),
-			Some(value) => value
-				.as_bool()
-				.ok_or_else(|| wrong_type(name, "true or false")),
-		}
-	}
-
-	fn number(&self, name: &str, default: f64, max: f64) -> Result<f64, ApiError> {
-		self.number_between(name, default, 0.0, max)
-	}
-
-	fn number_between(
-		&self,
-		name: &str,
-		default: f64,
-		min: f64,
-		max: f64,
-	) -> Result<f64, ApiError> {
-		let Some(value) = self.get(name) else {
-			return Ok(default);
-		};
-		let number = value.as_f64().ok_or_else(|| wrong_type(name, "a number"))?;
-		if !(min..=max).contains(&number) {
-			return Err(out_of_range(name, &format!("between {min} and {max}")));
-		}
-		Ok(number)
-	}
-
 	/// A penalty as OpenAI has them, in millionths.
 	fn penalty(&self, name: &str) -> Result<i32, ApiError> {
 		let value = self.number_between(name, 0.0, -2.0, 2.0)?;
@@ -150,12 +107,12 @@ impl Fields {
 	}
 
 	/// The repetition penalty, by vLLM's name or llama.cpp's.
-	fn repetition_penalty(&self) -> Result<u32, ApiError> {
+	fn repetition_penalty(&self, default: Option<f64>) -> Result<u32, ApiError> {
 		let name = ["repetition_penalty", "repeat_penalty"]
 			.into_iter()
 			.find(|name| self.get(name).is_some());
 		let Some(name) = name else {
-			return Ok(0);
+			return Ok(default.map_or(0, micro));
 		};
 		Ok(micro(self.number_between(name, 1.0, 0.01, 100.0)?))
 	}
@@ -196,48 +153,47 @@ impl Fields {
 	}
 
 	/// The form that an answer must have.
-	fn grammar(&self) -> Result<Option<Grammar>, ApiError> {
-		const NAME: &str = "response_format";
-		let Some(format) = self.get(NAME) else {
+	fn grammar(&self, kind: Kind) -> Result<Option<Grammar>, ApiError> {
+		let name = kind.format_name();
+		// `/v1/responses` has the schema beside its type, chats have it in an object.
+		let (format, schema) = match kind {
+			Kind::Response => match self.get("text") {
+				Some(Value::Object(text)) => (text.get("format"), "/schema"),
+				Some(_) => return Err(wrong_type("text", "an object")),
+				None => (None, ""),
+			},
+			_ => (self.get(name), "/json_schema/schema"),
+		};
+		let Some(format) = format.filter(|format| !format.is_null()) else {
 			return Ok(None);
 		};
 		match format.get("type").and_then(Value::as_str) {
 			Some("text") => Ok(None),
 			Some("json_object") => Ok(Some(Grammar::JsonObject)),
 			Some("json_schema") => {
-				let schema = format
-					.pointer("/json_schema/schema")
-					.filter(|schema| schema.is_object());
-				let schema = schema.ok_or_else(|| {
-					ApiError::invalid(NAME, "response_format.json_schema.schema must be an object")
-				})?;
+				let found = format.pointer(schema).filter(|schema| schema.is_object());
+				let missing = || {
+					let message = format!("{name}{} must be an object", schema.replace('/', "."));
+					ApiError::invalid(name, message)
+				};
+				let schema = found.ok_or_else(missing)?;
 				Ok(Some(Grammar::JsonSchema(schema.to_string())))
 			}
 			_ => Err(out_of_range(
-				NAME,
+				name,
 				"of type text, json_object or json_schema",
 			)),
 		}
 	}
 
-	/// An integer of at least `min`; values above `u32::MAX` become that.
-	fn count(&self, name: &str, min: i64) -> Result<Option<u32>, ApiError> {
-		let Some(value) = self.get(name) else {
-			return Ok(None);
-		};
-		match (value.as_i64(), value.as_u64()) {
-			(None, None) => Err(wrong_type(name, "an integer")),
-			(Some(number), _) if number < min => {
-				Err(out_of_range(name, &format!("an integer of at least {min}")))
-			}
-			(Some(number), _) => Ok(Some(u32::try_from(number.max(0)).unwrap_or(u32::MAX))),
-			(None, Some(_)) => Ok(Some(u32::MAX)),
-		}
-	}
-
 	/// Refuses fields that would change the answer and can't be obeyed.
-	fn refuse_unsupported(&self) -> Result<(), ApiError> {
-		for (name, neutral) in &UNSUPPORTED {
+	fn refuse_unsupported(&self, kind: Kind) -> Result<(), ApiError> {
+		let own = match kind {
+			Kind::Chat => &UNSUPPORTED_CHAT[..],
+			Kind::Completion => &UNSUPPORTED_COMPLETION,
+			Kind::Response => &UNSUPPORTED_RESPONSE,
+		};
+		for (name, neutral) in UNSUPPORTED.iter().chain(own) {
 			let Some(value) = self.get(name) else {
 				continue;
 			};
@@ -306,19 +262,39 @@ impl Fields {
 			},
 			Kind::Chat => {
 				let wanted = self.flag("logprobs")?;
-				let top = self.count("top_logprobs", 0)?;
-				if top.is_some_and(|top| top > u32::from(MAX_TOP_LOGPROBS)) {
-					return Err(out_of_range("top_logprobs", "an integer between 0 and 20"));
-				}
-				if top.is_some_and(|top| top > 0) && !wanted {
+				let top = self.top_logprobs()?;
+				if top > 0 && !wanted {
 					return Err(ApiError::invalid(
 						"top_logprobs",
 						"top_logprobs needs logprobs to be true",
 					));
 				}
-				Ok(wanted.then_some(top.unwrap_or(0) as u8))
+				Ok(wanted.then_some(top))
+			}
+			Kind::Response => {
+				let wrong = || wrong_type("include", "a list of strings");
+				let included = match self.get("include") {
+					None => &[][..],
+					Some(list) => list.as_array().ok_or_else(wrong)?,
+				};
+				if !included.iter().all(Value::is_string) {
+					return Err(wrong());
+				}
+				let included = included
+					.iter()
+					.any(|item| item == "message.output_text.logprobs");
+				let top = self.top_logprobs()?;
+				Ok((included || top > 0).then_some(top))
 			}
 		}
+	}
+
+	fn top_logprobs(&self) -> Result<u8, ApiError> {
+		let top = self.count("top_logprobs", 0)?.unwrap_or(0);
+		u8::try_from(top)
+			.ok()
+			.filter(|top| *top <= MAX_TOP_LOGPROBS)
+			.ok_or_else(|| out_of_range("top_logprobs", "an integer between 0 and 20"))
 	}
 
 	/// Whether a stream ends with the usage.
@@ -334,9 +310,42 @@ impl Fields {
 		}
 	}
 
-	/// Reads everything but the prompt.
-	pub(super) fn options(&self, kind: Kind) -> Result<Options, ApiError> {
-		self.refuse_unsupported()?;
+	/// How tokens are chosen: as the request says, else as the model's publisher recommends.
+	fn sampling(&self, model: &Model) -> Result<Sampling, ApiError> {
+		let default = &model.sampling;
+		let temperature = default.temperature.unwrap_or(1.0);
+		let top_p = default.top_p.unwrap_or(1.0);
+		Ok(Sampling {
+			temperature_micro: micro(self.number("temperature", temperature, MAX_TEMPERATURE)?),
+			// In a receipt 0 means "off"; a client that asks for 0 wants the likeliest token alone.
+			top_p_micro: micro(self.number("top_p", top_p, 1.0)?).max(1),
+			min_p_micro: micro(self.number("min_p", default.min_p.unwrap_or(0.0), 1.0)?),
+			top_k: self.count("top_k", -1)?.or(default.top_k).unwrap_or(0),
+			seed: self.seed()?,
+			repetition_penalty_micro: self.repetition_penalty(default.repetition_penalty)?,
+			presence_penalty_micro: self.penalty("presence_penalty")?,
+			frequency_penalty_micro: self.penalty("frequency_penalty")?,
+			..Default::default()
+		})
+	}
+
+	/// Most tokens of an answer.
+	fn max_tokens(&self, kind: Kind) -> Result<u32, ApiError> {
+		let default = match kind {
+			Kind::Response => return Ok(self.count("max_output_tokens", 1)?.unwrap_or(u32::MAX)),
+			Kind::Chat => u32::MAX,
+			Kind::Completion => DEFAULT_COMPLETION_TOKENS,
+		};
+		let old = self.count("max_tokens", 1)?;
+		let new = self.count("max_completion_tokens", 1)?;
+		Ok(new.or(old).unwrap_or(default))
+	}
+
+	/// Answers per prompt.
+	fn choices(&self, kind: Kind) -> Result<usize, ApiError> {
+		if kind == Kind::Response {
+			return Ok(1);
+		}
 		let choices = self.count("n", 1)?.unwrap_or(1);
 		if choices > MAX_N {
 			return Err(out_of_range("n", &format!("between 1 and {MAX_N}")));
@@ -348,34 +357,31 @@ impl Fields {
 		{
 			return Err(ApiError::unsupported("best_of"));
 		}
-		let max_tokens = self.count("max_tokens", 1)?;
-		let max_completion_tokens = self.count("max_completion_tokens", 1)?;
-		let default = match kind {
-			Kind::Chat => u32::MAX,
-			Kind::Completion => DEFAULT_COMPLETION_TOKENS,
+		Ok(choices as usize)
+	}
+
+	/// Reads everything but the prompt.
+	pub(super) fn options(&self, kind: Kind, model: &Model) -> Result<Options, ApiError> {
+		self.refuse_unsupported(kind)?;
+		let mut tools = match kind {
+			Kind::Completion => None,
+			kind => Tools::read(self, kind)?,
 		};
-		let sampling = Sampling {
-			temperature_micro: micro(self.number("temperature", 1.0, MAX_TEMPERATURE)?),
-			// In a receipt 0 means "off"; a client that asks for 0 wants the likeliest token alone.
-			top_p_micro: micro(self.number("top_p", 1.0, 1.0)?).max(1),
-			min_p_micro: micro(self.number("min_p", 0.0, 1.0)?),
-			top_k: self.count("top_k", -1)?.unwrap_or(0),
-			seed: self.seed()?,
-			repetition_penalty_micro: self.repetition_penalty()?,
-			presence_penalty_micro: self.penalty("presence_penalty")?,
-			frequency_penalty_micro: self.penalty("frequency_penalty")?,
-			..Default::default()
-		};
-		let constraints = Constraints {
-			logit_bias: self.logit_bias()?,
-			grammar: self.grammar()?,
+		let form = self.grammar(kind)?;
+		let grammar = match &mut tools {
+			Some(tools) => tools.grammar(model.template.call_format(), form.as_ref()),
+			None => form,
 		};
 		Ok(Options {
-			choices: choices as usize,
-			max_tokens: max_completion_tokens.or(max_tokens).unwrap_or(default),
-			sampling,
-			constraints,
+			choices: self.choices(kind)?,
+			max_tokens: self.max_tokens(kind)?,
+			sampling: self.sampling(model)?,
+			constraints: Constraints {
+				logit_bias: self.logit_bias()?,
+				grammar,
+			},
 			stop: self.stop()?,
+			tools,
 			logprobs: self.logprobs(kind)?,
 			stream: self.flag("stream")?,
 			include_usage: self.include_usage()?,

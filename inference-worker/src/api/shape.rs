@@ -1,5 +1,7 @@
-//! The two shapes of an answer: chat completions and text completions, whole or in chunks.
+//! The shapes of answers in choices: chat completions and text completions, whole or in chunks. And of log
+//! probabilities.
 
+use super::tools::calls::{Call, Item, Part};
 use crate::{engine::TokenEvent, model::Model};
 use serde_json::{Map, Value, json};
 
@@ -10,14 +12,34 @@ pub(super) enum Kind {
 	Chat,
 	/// `/v1/completions`.
 	Completion,
+	/// `/v1/responses`, which has items and no choices.
+	Response,
 }
 
 impl Kind {
 	/// First part of an answer's identifier.
 	pub(super) fn prefix(self) -> &'static str {
 		match self {
-			Self::Chat => "chatcmpl",
-			Self::Completion => "cmpl",
+			Self::Chat => "chatcmpl-",
+			Self::Completion => "cmpl-",
+			Self::Response => "resp_",
+		}
+	}
+
+	/// The field that has the prompt.
+	pub(super) fn prompt_name(self) -> &'static str {
+		match self {
+			Self::Chat => "messages",
+			Self::Completion => "prompt",
+			Self::Response => "input",
+		}
+	}
+
+	/// The field that has the form of the answer.
+	pub(super) fn format_name(self) -> &'static str {
+		match self {
+			Self::Response => "text.format",
+			_ => "response_format",
 		}
 	}
 
@@ -27,74 +49,96 @@ impl Kind {
 			(Self::Chat, false) => "chat.completion",
 			(Self::Chat, true) => "chat.completion.chunk",
 			(Self::Completion, _) => "text_completion",
+			(Self::Response, _) => "response",
 		}
 	}
 
 	/// A choice of a whole answer.
-	pub(super) fn choice(self, index: usize, text: &str, logprobs: Value, finish: &str) -> Value {
-		match self {
-			Self::Chat => json!({
-				"index": index,
-				"message": { "role": "assistant", "content": text, "refusal": null },
-				"logprobs": logprobs,
-				"finish_reason": finish,
-			}),
-			Self::Completion => json!({
-				"index": index,
-				"text": text,
-				"logprobs": logprobs,
-				"finish_reason": finish,
-			}),
+	pub(super) fn choice(
+		self,
+		index: usize,
+		items: &[Item],
+		logprobs: Value,
+		finish: &str,
+	) -> Value {
+		let texts = items.iter().filter_map(|item| match item {
+			Item::Text(text) => Some(text.as_str()),
+			Item::Call(_) => None,
+		});
+		let text: String = texts.collect();
+		let calls: Vec<Value> = items
+			.iter()
+			.filter_map(|item| match item {
+				Item::Call(call) => Some(whole_call(call)),
+				Item::Text(_) => None,
+			})
+			.collect();
+		let mut choice = json!({ "index": index, "logprobs": logprobs, "finish_reason": finish });
+		if self == Self::Completion {
+			choice["text"] = text.into();
+			return choice;
 		}
+		let content = (!text.is_empty() || calls.is_empty()).then_some(text);
+		choice["message"] = json!({ "role": "assistant", "content": content, "refusal": null });
+		if !calls.is_empty() {
+			choice["message"]["tool_calls"] = calls.into();
+		}
+		choice
 	}
 
 	/// A chunk's choice before the first text; text completions have none.
 	pub(super) fn opening(self, index: usize) -> Option<Value> {
-		(self == Self::Chat).then(|| {
-			json!({
-				"index": index,
-				"delta": { "role": "assistant", "content": "" },
-				"logprobs": null,
-				"finish_reason": null,
-			})
-		})
+		let delta = json!({ "role": "assistant", "content": "" });
+		(self == Self::Chat).then(|| delta_choice(index, delta, Value::Null))
 	}
 
-	/// A chunk's choice with text.
-	pub(super) fn piece(self, index: usize, text: &str, logprobs: Value) -> Value {
-		match self {
-			Self::Chat => json!({
-				"index": index,
-				"delta": { "content": text },
-				"logprobs": logprobs,
-				"finish_reason": null,
-			}),
-			Self::Completion => json!({
-				"index": index,
-				"text": text,
-				"logprobs": logprobs,
-				"finish_reason": null,
-			}),
-		}
+	/// A chunk's choice with a part of the answer; `number` is that of the call to which it belongs.
+	pub(super) fn piece(self, index: usize, part: Part, number: usize, logprobs: Value) -> Value {
+		let delta = match part {
+			Part::Text(text) if self == Self::Completion => {
+				return json!({
+					"index": index,
+					"text": text,
+					"logprobs": logprobs,
+					"finish_reason": null,
+				});
+			}
+			Part::Text(text) => json!({ "content": text }),
+			Part::Call { id, name } => json!({ "tool_calls": [{
+				"index": number,
+				"id": id,
+				"type": "function",
+				"function": { "name": name, "arguments": "" },
+			}] }),
+			Part::Arguments(text) => json!({ "tool_calls": [{
+				"index": number,
+				"function": { "arguments": text },
+			}] }),
+		};
+		delta_choice(index, delta, logprobs)
 	}
 
 	/// A choice's last chunk: no text, only why the answer ended.
 	pub(super) fn ending(self, index: usize, finish: &str) -> Value {
-		match self {
-			Self::Chat => json!({
-				"index": index,
-				"delta": {},
-				"logprobs": null,
-				"finish_reason": finish,
-			}),
-			Self::Completion => json!({
-				"index": index,
-				"text": "",
-				"logprobs": null,
-				"finish_reason": finish,
-			}),
-		}
+		let mut choice = match self {
+			Self::Completion => json!({ "index": index, "text": "", "logprobs": null }),
+			_ => delta_choice(index, json!({}), Value::Null),
+		};
+		choice["finish_reason"] = finish.into();
+		choice
 	}
+}
+
+fn whole_call(call: &Call) -> Value {
+	json!({
+		"id": call.id,
+		"type": "function",
+		"function": { "name": call.name, "arguments": call.arguments },
+	})
+}
+
+fn delta_choice(index: usize, delta: Value, logprobs: Value) -> Value {
+	json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": null })
 }
 
 /// Collects log probabilities of tokens in the shape of an endpoint.
@@ -155,7 +199,8 @@ impl Logprobs {
 		};
 		let tokens = std::mem::take(&mut self.tokens);
 		match self.kind {
-			Kind::Chat => chat_logprobs(model, &tokens),
+			Kind::Chat => json!({ "content": listed(model, &tokens), "refusal": null }),
+			Kind::Response => listed(model, &tokens).into(),
 			Kind::Completion => self.legacy(model, &tokens, count),
 		}
 	}
@@ -188,19 +233,17 @@ impl Logprobs {
 	}
 }
 
-fn chat_logprobs(model: &Model, tokens: &[TokenEvent]) -> Value {
-	let content: Vec<Value> = tokens
-		.iter()
-		.map(|token| {
-			let top: Vec<_> = token
-				.top
-				.iter()
-				.map(|(id, logprob)| chat_token(model, *id, *logprob))
-				.collect();
-			let mut entry = chat_token(model, token.id, token.logprob);
-			entry.insert("top_logprobs".into(), json!(top));
-			Value::Object(entry)
-		})
-		.collect();
-	json!({ "content": content, "refusal": null })
+/// Tokens with their log probabilities and alternatives.
+fn listed(model: &Model, tokens: &[TokenEvent]) -> Vec<Value> {
+	let entry = |token: &TokenEvent| {
+		let top: Vec<_> = token
+			.top
+			.iter()
+			.map(|(id, logprob)| chat_token(model, *id, *logprob))
+			.collect();
+		let mut entry = chat_token(model, token.id, token.logprob);
+		entry.insert("top_logprobs".into(), json!(top));
+		Value::Object(entry)
+	};
+	tokens.iter().map(entry).collect()
 }

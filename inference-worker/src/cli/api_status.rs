@@ -27,7 +27,7 @@ pub(crate) struct StatusArgs {
 /// Shows whether a worker is ready.
 pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
 	let server = Remote::new(&args.url, args.api_key.clone())?;
-	let health = server.get("/health")?;
+	let health = server.health()?;
 	let models = server.get("/models")?;
 	let models = models.get("data").and_then(Value::as_array);
 	let models: Vec<Value> = models
@@ -36,21 +36,18 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
 		.map(|model| {
 			json!({
 				"id": model.get("id"),
+				"ready": model.get("ready"),
 				"context_length": model.pointer("/meta/context_length"),
 				"model_root": model.pointer("/meta/model_root"),
 			})
 		})
 		.collect();
-	let ready = health.get("status").and_then(Value::as_str) == Some("ok");
-	let status = json!({ "url": args.url, "ready": ready, "models": models });
+	let ready = health == "ok";
+	let status = json!({ "url": args.url, "ready": ready, "status": health, "models": models });
 	if args.json {
 		print(&status, true)?;
 	} else {
-		println!(
-			"{} is {}",
-			args.url,
-			if ready { "ready" } else { "not ready" }
-		);
+		println!("{} is {}", args.url, if ready { "ready" } else { &health });
 		print(&Value::Array(models), false)?;
 	}
 	Ok(ExitCode::from(u8::from(!ready)))

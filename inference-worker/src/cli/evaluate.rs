@@ -88,7 +88,7 @@ pub(crate) fn run_embed(args: &TextArgs) -> Result<ExitCode> {
 	let backend = args.machine.backend()?;
 	let model = Model::open(&resolve(&args.model)?, args.machine.load_options(&backend))?;
 	let tokens = args.read(&model)?;
-	let embedding = embed(&model, &backend, &tokens)?;
+	let embedding = embed(&model, &backend, &tokens, &|| false)?;
 	if args.json {
 		let root = to_hex(model.id.as_bytes());
 		println!(

@@ -15,6 +15,8 @@ use ureq::{Agent, Body, http::Response};
 
 /// Longest line of a stream, and longest body, bytes. The last chunk has a receipt with all token ids.
 const MAX_LINE: u64 = 64 << 20;
+/// How long to wait for a model that the server loads.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How often Ctrl-C is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -39,6 +41,26 @@ fn base(url: &str) -> Result<String> {
 	} else {
 		format!("{url}/v1")
 	})
+}
+
+/// Sends a request; again, when the server says that it will soon have the model.
+fn post(agent: &Agent, url: &str, bearer: &str, body: &str) -> Result<Response<Body>, ureq::Error> {
+	let start = Instant::now();
+	loop {
+		let request = agent
+			.post(url)
+			.header("authorization", bearer)
+			.header("content-type", "application/json");
+		let answer = request.send(body)?;
+		let wait = answer.headers().get("retry-after").and_then(|seconds| {
+			let seconds: u64 = seconds.to_str().ok()?.parse().ok()?;
+			(answer.status() == 503).then_some(Duration::from_secs(seconds.clamp(1, 60)))
+		});
+		match wait {
+			Some(wait) if start.elapsed() + wait < PATIENCE => std::thread::sleep(wait),
+			_ => return Ok(answer),
+		}
+	}
 }
 
 impl Remote {
@@ -89,15 +111,32 @@ impl Remote {
 
 	/// The answer to a GET below `/v1`.
 	pub(super) fn get(&self, path: &str) -> Result<Value> {
+		let answer = self.response(path)?;
+		self.json(answer)
+	}
+
+	/// What the server says of itself: `ok`, `loading` or `stuck`.
+	pub(super) fn health(&self) -> Result<String> {
+		let mut answer = self.response("/health")?;
+		let (ready, body) = (answer.status().is_success(), answer.body_mut());
+		let body = body.with_config().limit(MAX_LINE).read_to_string();
+		let body: Option<Value> = body.ok().and_then(|text| serde_json::from_str(&text).ok());
+		let word = body.as_ref().and_then(|body| body.get("status")?.as_str());
+		// Other servers use other words.
+		Ok(word
+			.unwrap_or(if ready { "ok" } else { "not ready" })
+			.to_owned())
+	}
+
+	fn response(&self, path: &str) -> Result<Response<Body>> {
 		let request = self.agent.get(format!("{}{path}", self.base));
 		let answer = request
 			.header("authorization", self.bearer())
 			.config()
 			.timeout_global(Some(Duration::from_secs(20)))
 			.build()
-			.call()
-			.map_err(|error| self.unreachable(&error))?;
-		self.json(answer)
+			.call();
+		answer.map_err(|error| self.unreachable(&error))
 	}
 
 	/// The body, or the server's error in words.
@@ -165,15 +204,16 @@ impl Remote {
 			}
 		};
 		let start = Instant::now();
-		let request = self.agent.post(format!("{}{path}", self.base));
-		let request = request
-			.header("authorization", self.bearer())
-			.header("content-type", "application/json");
+		let (agent, url, bearer) = (
+			self.agent.clone(),
+			format!("{}{path}", self.base),
+			self.bearer(),
+		);
 		// The thread waits for the server, so that this one can look at Ctrl-C. It ends when nobody listens any more.
 		let (sender, chunks) = mpsc::channel();
 		let body = body.to_string();
 		std::thread::spawn(move || {
-			let answer = match request.send(body) {
+			let answer = match post(&agent, &url, &bearer, &body) {
 				Ok(answer) => answer,
 				Err(error) => return drop(sender.send(Part::Unreachable(error))),
 			};

@@ -2,7 +2,7 @@
 
 use super::{
 	cache::{KvCache, PagePool},
-	forward::{Segment, Workspace},
+	forward::{ForwardError, Segment, Workspace},
 	logits::{Logits, Need},
 	trace::Trace,
 	types::EngineError,
@@ -34,6 +34,7 @@ fn feed(
 	backend: &Backend,
 	tokens: &[u32],
 	all: bool,
+	cancelled: &dyn Fn() -> bool,
 	mut each: impl FnMut(usize, &[f32]) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
 	check(model, tokens)?;
@@ -58,8 +59,11 @@ fn feed(
 			},
 		}];
 		model
-			.forward(backend, &mut workspace, &mut segment, &|| false)
-			.map_err(|_| EngineError::NotFinite)?;
+			.forward(backend, &mut workspace, &mut segment, cancelled)
+			.map_err(|error| match error {
+				ForwardError::Cancelled => EngineError::Stopped,
+				ForwardError::NotFinite { .. } => EngineError::NotFinite,
+			})?;
 		each(first, workspace.states())?;
 	}
 	Ok(())
@@ -76,7 +80,7 @@ pub fn evaluate(
 	tokens: &[u32],
 	mut each: impl FnMut(usize, &[f32]),
 ) -> Result<(), EngineError> {
-	feed(model, backend, tokens, true, |first, states| {
+	feed(model, backend, tokens, true, &|| false, |first, states| {
 		let needs = vec![Need::All; states.len() / model.config.hidden];
 		model.logits(backend, states, &needs, |row, logits| {
 			if let Logits::All(logits) = logits {
@@ -86,14 +90,20 @@ pub fn evaluate(
 	})
 }
 
-/// The embedding of tokens: the last hidden state of the last one, divided by its length.
+/// The embedding of tokens: the last hidden state of the last one, divided by its length. `cancelled` is asked before
+/// each layer.
 ///
 /// # Errors
 ///
 /// As [`evaluate`], but no head is needed.
-pub fn embed(model: &Model, backend: &Backend, tokens: &[u32]) -> Result<Vec<f32>, EngineError> {
+pub fn embed(
+	model: &Model,
+	backend: &Backend,
+	tokens: &[u32],
+	cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<f32>, EngineError> {
 	let mut embedding = Vec::new();
-	feed(model, backend, tokens, false, |_, states| {
+	feed(model, backend, tokens, false, cancelled, |_, states| {
 		embedding = states.to_vec();
 		Ok(())
 	})?;

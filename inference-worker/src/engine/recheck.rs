@@ -172,6 +172,18 @@ pub fn check_fields(model: &Model, file: &ReceiptFile) -> Result<(), CheckFailur
 	check(text, CheckFailure::Text)
 }
 
+/// What a re-execution found.
+impl From<Fault> for CheckFailure {
+	fn from(fault: Fault) -> Self {
+		match fault {
+			Fault::WrongTrace => Self::Trace,
+			Fault::WrongCount => Self::Counts,
+			Fault::WrongOpening | Fault::NotOpened => Self::Request,
+			Fault::WrongToken => Self::Token,
+		}
+	}
+}
+
 impl From<&ReceiptFile> for RecheckRequest {
 	fn from(file: &ReceiptFile) -> Self {
 		Self {
@@ -196,10 +208,6 @@ pub fn verify_receipt(
 	let request = RecheckRequest::from(file);
 	match recheck(model, backend, &request, cancelled) {
 		None => Err(CheckFailure::Cancelled),
-		Some(Ok(_)) => Ok(()),
-		Some(Err(Fault::WrongTrace)) => Err(CheckFailure::Trace),
-		Some(Err(Fault::WrongCount)) => Err(CheckFailure::Counts),
-		Some(Err(Fault::WrongOpening | Fault::NotOpened)) => Err(CheckFailure::Request),
-		Some(Err(Fault::WrongToken)) => Err(CheckFailure::Token),
+		Some(result) => result.map(drop).map_err(CheckFailure::from),
 	}
 }

@@ -9,9 +9,12 @@ use super::{
 };
 use crate::{energy::Meter, model::Model};
 use aria_kernels::Backend;
-use std::sync::{
-	Arc,
-	atomic::{AtomicUsize, Ordering},
+use std::{
+	sync::{
+		Arc,
+		atomic::{AtomicU64, AtomicUsize, Ordering},
+	},
+	time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,26 +29,49 @@ enum Job {
 pub struct EngineHandle {
 	model: Arc<Model>,
 	jobs: mpsc::Sender<Job>,
-	queued: Arc<AtomicUsize>,
+	load: Arc<Load>,
 	limit: usize,
 }
 
 /// The engine.
 pub struct Engine;
 
+/// What an engine has to do, and when it last did some of it.
+struct Load {
+	queued: AtomicUsize,
+	since: Instant,
+	/// Milliseconds from `since` to the last progress.
+	progress: AtomicU64,
+}
+
+impl Load {
+	fn new() -> Self {
+		Self {
+			queued: AtomicUsize::new(0),
+			since: Instant::now(),
+			progress: AtomicU64::new(0),
+		}
+	}
+
+	fn note_progress(&self) {
+		let now = self.since.elapsed().as_millis() as u64;
+		self.progress.store(now, Ordering::Relaxed);
+	}
+}
+
 /// A place in the engine, given back when dropped.
-struct Place(Arc<AtomicUsize>);
+struct Place(Arc<Load>);
 
 impl Drop for Place {
 	fn drop(&mut self) {
-		self.0.fetch_sub(1, Ordering::Relaxed);
+		self.0.queued.fetch_sub(1, Ordering::Relaxed);
 	}
 }
 
 /// An answer's events.
 struct Events {
 	sender: mpsc::Sender<Event>,
-	_place: Place,
+	place: Place,
 }
 
 impl Sink for Events {
@@ -55,6 +81,8 @@ impl Sink for Events {
 	}
 
 	fn is_closed(&self) -> bool {
+		// Asked before each layer.
+		self.place.0.note_progress();
 		self.sender.is_closed()
 	}
 }
@@ -62,7 +90,7 @@ impl Sink for Events {
 /// A re-execution's result.
 struct Verdict {
 	sender: Option<oneshot::Sender<RecheckResult>>,
-	_place: Place,
+	place: Place,
 }
 
 impl Sink for Verdict {
@@ -74,28 +102,30 @@ impl Sink for Verdict {
 	}
 
 	fn is_closed(&self) -> bool {
+		self.place.0.note_progress();
 		self.sender.as_ref().is_some_and(oneshot::Sender::is_closed)
 	}
 }
 
 impl Engine {
-	/// Starts a thread that runs the model.
+	/// Starts a thread that runs the model. Engines may share a backend: their passes then take turns.
 	pub fn spawn(
 		model: Arc<Model>,
-		backend: Backend,
+		backend: impl Into<Arc<Backend>>,
 		meter: Meter,
 		options: Options,
 	) -> std::io::Result<EngineHandle> {
 		let limit = options.parallel.max(1) + options.queue;
 		let (jobs, mut inbox) = mpsc::channel(limit);
-		let queued = Arc::new(AtomicUsize::new(0));
-		let (thread_model, thread_queued) = (model.clone(), queued.clone());
+		let (load, backend) = (Arc::new(Load::new()), backend.into());
+		let (thread_model, thread_load) = (model.clone(), load.clone());
 		std::thread::Builder::new()
 			.name("engine".into())
 			.spawn(move || {
 				let mut scheduler = Scheduler::new(&thread_model, &backend, &meter, options);
-				let place = || Place(thread_queued.clone());
+				let place = || Place(thread_load.clone());
 				loop {
+					thread_load.note_progress();
 					// With nothing to do, wait for the next job; otherwise take those that are there.
 					let job = if scheduler.is_idle() {
 						match inbox.blocking_recv() {
@@ -107,19 +137,22 @@ impl Engine {
 					};
 					match job {
 						Some(Job::Generate(request, sender)) => {
-							let _place = place();
-							scheduler.generate(request, Box::new(Events { sender, _place }));
+							let place = place();
+							scheduler.generate(request, Box::new(Events { sender, place }));
 						}
 						Some(Job::Recheck(request, sender)) => {
-							let (sender, _place) = (Some(sender), place());
-							scheduler.recheck(request, Box::new(Verdict { sender, _place }));
+							let (sender, place) = (Some(sender), place());
+							scheduler.recheck(request, Box::new(Verdict { sender, place }));
 						}
 						Some(Job::Embed(tokens, sender)) => {
-							let _place = place();
-							if !sender.is_closed() {
-								// Fails only when nobody listens.
-								drop(sender.send(embed(&thread_model, &backend, &tokens)));
-							}
+							let place = place();
+							let cancelled = || {
+								place.0.note_progress();
+								sender.is_closed()
+							};
+							let result = embed(&thread_model, &backend, &tokens, &cancelled);
+							// Fails only when nobody listens.
+							drop(sender.send(result));
 						}
 						None => scheduler.step(),
 					}
@@ -128,7 +161,7 @@ impl Engine {
 		Ok(EngineHandle {
 			model,
 			jobs,
-			queued,
+			load,
 			limit,
 		})
 	}
@@ -142,18 +175,42 @@ impl EngineHandle {
 
 	/// Jobs waiting or running.
 	pub fn queued(&self) -> usize {
-		self.queued.load(Ordering::Relaxed)
+		self.load.queued.load(Ordering::Relaxed)
+	}
+
+	/// Whether there are other handles than this one, or jobs.
+	pub fn is_in_use(&self) -> bool {
+		self.jobs.strong_count() > 1 || self.queued() > 0
+	}
+
+	/// Whether the engine's thread has ended, which only a fault makes it do while there is a handle.
+	pub fn is_stopped(&self) -> bool {
+		self.jobs.is_closed()
+	}
+
+	/// For how long nothing has happened although there are jobs; zero when there are none.
+	pub fn stalled(&self) -> Duration {
+		if self.queued() == 0 {
+			return Duration::ZERO;
+		}
+		let progress = Duration::from_millis(self.load.progress.load(Ordering::Relaxed));
+		self.load.since.elapsed().saturating_sub(progress)
 	}
 
 	fn send(&self, job: Job) -> Result<(), SubmitError> {
 		let full = SubmitError::QueueFull(self.limit);
 		let taken = |queued: usize| (queued < self.limit).then_some(queued + 1);
 		let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-		self.queued
+		let queued = &self.load.queued;
+		let before = queued
 			.fetch_update(set, fetch, taken)
 			.map_err(|_| full.clone())?;
+		if before == 0 {
+			// It was idle, not stalled.
+			self.load.note_progress();
+		}
 		self.jobs.try_send(job).map_err(|error| {
-			self.queued.fetch_sub(1, Ordering::Relaxed);
+			queued.fetch_sub(1, Ordering::Relaxed);
 			match error {
 				mpsc::error::TrySendError::Full(_) => full,
 				mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
@@ -176,7 +233,7 @@ impl EngineHandle {
 		receiver.await.map_err(|_| SubmitError::Stopped)
 	}
 
-	/// The embedding of tokens, see [`embed`]. Nothing else runs meanwhile.
+	/// The embedding of tokens, see [`embed`]. Nothing else runs meanwhile. Dropping the future cancels.
 	pub async fn embed(&self, tokens: Vec<u32>) -> Result<Vec<f32>, SubmitError> {
 		let (answer, receiver) = oneshot::channel();
 		self.send(Job::Embed(tokens, answer))?;

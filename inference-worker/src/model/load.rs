@@ -409,6 +409,7 @@ impl Model {
 			config,
 			tokenizer: extras.tokenizer,
 			template: extras.template,
+			sampling: extras.sampling,
 			embedding: Embedding { rows },
 			head,
 			tied,

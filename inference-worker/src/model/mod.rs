@@ -8,12 +8,16 @@ mod huggingface;
 mod identity;
 mod load;
 mod open;
+mod outline;
 mod safetensors;
+mod sampling;
 pub mod template;
 
 pub use config::{Activation, ModelConfig};
 pub use error::ModelError;
 pub use open::LoadOptions;
+pub use outline::Outline;
+pub use sampling::SamplingDefaults;
 
 use crate::{
 	engine::{EngineError, grammar::Grammars},
@@ -122,6 +126,8 @@ pub struct Model {
 	pub tokenizer: Tokenizer,
 	/// Conversation format.
 	pub template: ChatTemplate,
+	/// How its publisher recommends to sample.
+	pub sampling: SamplingDefaults,
 	/// Embedding, one row per token.
 	pub embedding: Embedding,
 	/// Head, one row per token; none in a model that only embeds.

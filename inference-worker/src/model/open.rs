@@ -1,7 +1,7 @@
 //! Opening a model: a GGUF file, a split one, or a folder as on the Hugging Face hub.
 
 use super::{
-	Model, ModelError,
+	Model, ModelError, SamplingDefaults,
 	checkpoint::{Checkpoint, Data, Scale, Stored, widen},
 	config::{ConfigError, Family, HfConfig, ModelConfig},
 	gguf::{Gguf, GgufError},
@@ -40,6 +40,7 @@ impl From<Packing> for LoadOptions {
 pub(super) struct Extras {
 	pub(super) tokenizer: Tokenizer,
 	pub(super) template: ChatTemplate,
+	pub(super) sampling: SamplingDefaults,
 	pub(super) name: String,
 	pub(super) licence: Option<String>,
 }
@@ -136,6 +137,7 @@ fn gguf_extras(gguf: &Gguf, name: &str) -> Result<Extras, ModelError> {
 	Ok(Extras {
 		tokenizer,
 		template,
+		sampling: SamplingDefaults::from_gguf(gguf),
 		name: gguf.text("general.name").unwrap_or(name).to_owned(),
 		licence: gguf.text("general.license").map(str::to_owned),
 	})
@@ -162,16 +164,36 @@ fn folder_extras(folder: &Path, config: &HfConfig) -> Result<Extras, ModelError>
 	let eos = tokenizer.end_tokens().first().copied();
 	let source = source.as_deref().or(built_in);
 	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos))?;
-	let name = folder.canonicalize().ok().and_then(|path| {
-		path.file_name()
-			.map(|name| name.to_string_lossy().into_owned())
-	});
+	let generation = huggingface::json(folder, "generation_config.json")?.unwrap_or_default();
 	Ok(Extras {
 		tokenizer,
 		template,
-		name: name.unwrap_or_default(),
+		sampling: SamplingDefaults::from_generation_config(&generation),
+		name: folder_name(folder),
 		licence: None,
 	})
+}
+
+/// Name of a model whose folder is all that has one.
+pub(super) fn folder_name(folder: &Path) -> String {
+	let path = folder.canonicalize().ok();
+	let name = path.as_deref().and_then(Path::file_name);
+	name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Name of a model whose file is all that has one.
+pub(super) fn file_name(path: &Path) -> String {
+	let name = path.file_stem().unwrap_or_default();
+	name.to_string_lossy().into_owned()
+}
+
+/// The text of a folder's `config.json`.
+pub(super) fn folder_config(folder: &Path) -> Result<String, ModelError> {
+	let missing = || ModelError::Damaged {
+		path: folder.to_owned(),
+		reason: "there is no config.json in it".to_owned(),
+	};
+	huggingface::text(folder, "config.json")?.ok_or_else(missing)
 }
 
 impl Model {
@@ -205,10 +227,7 @@ impl Model {
 		}
 		checkpoint.files = files.into_iter().map(Data::File).collect();
 		apply_scales(&mut checkpoint, scales)?;
-		let stem = path
-			.file_stem()
-			.map(|stem| stem.to_string_lossy().into_owned());
-		Self::from_gguf(&gguf, checkpoint, &stem.unwrap_or_default(), options)
+		Self::from_gguf(&gguf, checkpoint, &file_name(path), options)
 	}
 
 	/// Loads the bytes of a GGUF file; `name` is used when the file has none.
@@ -291,11 +310,7 @@ impl Model {
 	}
 
 	fn open_folder(folder: &Path, options: LoadOptions) -> Result<Self, ModelError> {
-		let text =
-			huggingface::text(folder, "config.json")?.ok_or_else(|| ModelError::Damaged {
-				path: folder.to_owned(),
-				reason: "there is no config.json in it".to_owned(),
-			})?;
+		let text = folder_config(folder)?;
 		let config = HfConfig::parse(&text)?;
 		let checkpoint = huggingface::open(folder, &config)?;
 		let extras = folder_extras(folder, &config)?;

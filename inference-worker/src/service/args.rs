@@ -1,5 +1,7 @@
 //! Options of the service.
 
+use super::models::ModelChoice;
+use crate::api::Origin;
 use anyhow::{Context as _, Result, bail};
 use aria_primitives::work::Roles;
 use clap::{Args, ValueEnum};
@@ -16,28 +18,79 @@ pub enum Role {
 	Verifier,
 }
 
-/// Options of the service. The defaults are those of the command line.
+/// Options of the HTTP API. The defaults are those of the command line. A node has them too: names of arguments are
+/// written out where Substrate could have the field's.
 #[derive(Args, Clone, Debug)]
-pub struct ServiceArgs {
-	/// GGUF file or Hugging Face folder.
-	#[arg(long)]
-	pub model: PathBuf,
-	/// Name under which the API shows the model; the file's own name if not given.
-	#[arg(long)]
-	pub model_name: Option<String>,
+pub struct ApiArgs {
 	/// Address of the API.
-	#[arg(long, default_value = "127.0.0.1")]
-	pub api_host: String,
+	#[arg(long = "api-host", id = "api-host", default_value = "127.0.0.1")]
+	pub host: String,
 	/// Port of the API; 0 takes a free one.
-	#[arg(long, default_value_t = 3000)]
-	pub api_port: u16,
+	#[arg(long = "api-port", id = "api-port", default_value_t = 3000)]
+	pub port: u16,
 	/// Key that requests must bring as a bearer token.
-	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
-	pub api_key: Option<String>,
+	#[arg(
+		long = "api-key",
+		id = "api-key",
+		env = "ARIA_API_KEY",
+		hide_env_values = true
+	)]
+	pub key: Option<String>,
 	/// File of keys that requests may bring instead, see `aria-worker api key` [default: api-keys.json in the state
 	/// folder]. Once it is there, a key is needed.
 	#[arg(long, value_name = "FILE")]
 	pub keys_file: Option<PathBuf>,
+	/// Certificate for HTTPS, in PEM, followed by those that lead to its authority.
+	#[arg(long, value_name = "FILE", requires = "tls_key")]
+	pub tls_cert: Option<PathBuf>,
+	/// Private key of the certificate, in PEM.
+	#[arg(long, value_name = "FILE", requires = "tls_cert")]
+	pub tls_key: Option<PathBuf>,
+	/// Origin of web pages that may use the API, such as https://chat.example; * for all. May be given several times.
+	#[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
+	pub cors_origins: Vec<Origin>,
+	/// Connections to the API at once; more get 503.
+	#[arg(long = "api-connections", id = "api-connections", default_value_t = 512, value_parser = positive)]
+	pub connections: usize,
+	/// Seconds that an answer may take, waiting for a place included.
+	#[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
+	pub answer_timeout: u64,
+	/// Seconds without progress after which /health says that a worker with requests is stuck.
+	#[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+	pub stuck_after: u64,
+}
+
+impl Default for ApiArgs {
+	fn default() -> Self {
+		Self {
+			host: "127.0.0.1".into(),
+			port: 3000,
+			key: None,
+			keys_file: None,
+			tls_cert: None,
+			tls_key: None,
+			cors_origins: Vec::new(),
+			connections: 512,
+			answer_timeout: 3600,
+			stuck_after: 120,
+		}
+	}
+}
+
+/// Options of the service. The defaults are those of the command line.
+#[derive(Args, Clone, Debug)]
+pub struct ServiceArgs {
+	/// GGUF file, Hugging Face folder, or the name of an installed model; NAME=MODEL gives it another name in the API.
+	/// May be given several times: the first is loaded at once, others when they are asked for.
+	#[arg(long = "model", value_name = "[NAME=]MODEL", required = true)]
+	pub models: Vec<ModelChoice>,
+	/// Memory for the weights of loaded models, MiB; without it none is unloaded. When it does not suffice, models go
+	/// that were not asked for the longest, unless they are answering.
+	#[arg(long)]
+	pub weights_mib: Option<u64>,
+	/// The HTTP API.
+	#[command(flatten)]
+	pub api: ApiArgs,
 	/// WebSocket of a node.
 	#[arg(
 		long,
@@ -70,7 +123,7 @@ pub struct ServiceArgs {
 	/// Compute every prompt anew. Otherwise how long an answer takes shows whether its prompt begins as an earlier one.
 	#[arg(long)]
 	pub no_prefix_cache: bool,
-	/// Memory for keys and values, MiB; at least what one full context takes.
+	/// Memory for keys and values of each loaded model, MiB; at least what one full context takes.
 	#[arg(long, default_value_t = 1024)]
 	pub cache_mib: u64,
 	/// Multiaddress at which verifiers reach this machine.
@@ -91,12 +144,9 @@ pub struct ServiceArgs {
 impl Default for ServiceArgs {
 	fn default() -> Self {
 		Self {
-			model: PathBuf::new(),
-			model_name: None,
-			api_host: "127.0.0.1".into(),
-			api_port: 3000,
-			api_key: None,
-			keys_file: None,
+			models: Vec::new(),
+			weights_mib: None,
+			api: ApiArgs::default(),
 			node: "ws://127.0.0.1:9944".into(),
 			offline: false,
 			worker_key: None,

@@ -9,12 +9,16 @@ use crate::{
 	service::journal::{JournalError, PendingBatch},
 };
 use aria_primitives::{
-	H256,
+	H256, ModelId,
+	provenance::ModelView,
 	receipt::SignedReceipt,
 	work::{BatchId, BatchView, LedgerStats, Totals},
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{collections::HashMap, time::Duration};
+use std::{
+	collections::{HashMap, HashSet},
+	time::Duration,
+};
 use tokio::{sync::watch, time::Instant};
 
 /// Batches that wait for their final block at once.
@@ -50,6 +54,8 @@ struct Committer<'a> {
 	/// Most receipts of the next batch.
 	limit: u32,
 	searches: HashMap<H256, Search>,
+	/// Models that the chain is known to know.
+	registered: HashSet<ModelId>,
 	in_flight: FuturesUnordered<BoxFuture<'a, Sent>>,
 	pause: Duration,
 	not_before: Instant,
@@ -69,6 +75,7 @@ pub(super) async fn run(
 		account,
 		limit: chain.constant("UsefulWork", "MaxReceiptsPerBatch").await?,
 		searches: HashMap::new(),
+		registered: HashSet::new(),
 		in_flight: FuturesUnordered::new(),
 		pause: FIRST_PAUSE,
 		not_before: Instant::now(),
@@ -159,16 +166,33 @@ impl<'a> Committer<'a> {
 		Ok(())
 	}
 
+	/// Models of waiting receipts that the chain knows: a draw on any other could not be opened.
+	async fn registered_models(&mut self, block: Block) -> Result<HashSet<ModelId>, ChainError> {
+		let models = self.context.journal.waiting_models(&self.context.me);
+		let mut registered = HashSet::new();
+		for id in models {
+			if !self.registered.contains(&id) {
+				let known: Option<ModelView> = self.chain.api("model", (id,), block.hash).await?;
+				if known.is_none() {
+					continue;
+				}
+				self.registered.insert(id);
+			}
+			registered.insert(id);
+		}
+		Ok(registered)
+	}
+
 	/// Submits what waits.
 	async fn commit(&mut self, block: Block) -> Result<(), PassError> {
 		if self.in_flight.len() >= MAX_IN_FLIGHT || Instant::now() < self.not_before {
 			return Ok(());
 		}
 		let context = self.context;
-		let model = context.engine.model().id;
+		let models = self.registered_models(block).await?;
 		let receipts = context
 			.journal
-			.waiting(&context.me, &model, self.limit as usize);
+			.waiting(&context.me, &models, self.limit as usize);
 		if receipts.is_empty() {
 			return Ok(());
 		}

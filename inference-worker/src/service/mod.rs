@@ -5,32 +5,38 @@
 
 mod args;
 mod committer;
+mod handle;
 pub mod journal;
+pub mod models;
 mod onboarding;
 mod opener;
+mod registrar;
 mod verifier;
 
 pub(crate) use args::default_state_dir;
-pub use args::{Role, ServiceArgs};
+pub use args::{ApiArgs, Role, ServiceArgs};
+pub use handle::Handle;
+pub(crate) use handle::{Ready, Stage};
 
 use crate::{
-	api::{self, ApiState},
+	api::{self, About, ApiState, ChainLink, Limits},
 	chain::{Account, Block, Chain, ChainError},
 	energy::Meter,
-	engine::{Engine, EngineHandle, Options},
+	engine::Options,
 	keys::{self, Keys},
 	metrics::Metrics,
-	model::Model,
 	p2p::{self, Answer, Network},
 };
 use anyhow::{Context as _, Result};
 use aria_kernels::{Backend, Isa};
-use aria_primitives::{AccountId, H256, work::Roles};
+use aria_primitives::{AccountId, work::Roles};
 use futures::FutureExt;
 use journal::Journal;
+use models::Models;
 use prometheus::Registry;
 use sp_core::{Pair, crypto::Ss58Codec, sr25519};
 use std::{
+	convert::Infallible,
 	path::Path,
 	sync::{Arc, PoisonError, RwLock, atomic::AtomicU32},
 	time::Duration,
@@ -44,16 +50,35 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// What the duties share.
 pub(crate) struct Context {
-	engine: EngineHandle,
-	journal: Journal,
+	pub(crate) models: Models,
+	pub(crate) journal: Journal,
 	pair: Arc<sr25519::Pair>,
-	me: AccountId,
-	roles: Roles,
-	model_name: String,
-	consent_version: Arc<AtomicU32>,
+	pub(crate) me: AccountId,
+	pub(crate) roles: Roles,
+	pub(crate) consent_version: Arc<AtomicU32>,
 	batch_every: Duration,
 	/// The present connection, for requests of verifiers.
 	chain: RwLock<Option<Chain>>,
+	/// What the API says about it.
+	link: Arc<ChainLink>,
+}
+
+impl Context {
+	fn chain(&self) -> Option<Chain> {
+		self.chain
+			.read()
+			.unwrap_or_else(PoisonError::into_inner)
+			.clone()
+	}
+
+	fn set_chain(&self, chain: Option<Chain>) {
+		*self.chain.write().unwrap_or_else(PoisonError::into_inner) = chain;
+	}
+
+	/// Whether there is a connection to a node.
+	pub(crate) fn is_connected(&self) -> bool {
+		self.chain().is_some()
+	}
 }
 
 /// Waits for a final block after the last one seen.
@@ -69,16 +94,18 @@ async fn next_block(blocks: &mut watch::Receiver<Option<Block>>) -> Result<Block
 
 /// Runs the service until `shutdown`, or until it can't go on.
 ///
-/// The API answers once the model is loaded, whatever the chain does; a node that can't be reached is tried again for
-/// ever. Metrics go into `registry`.
+/// The API answers at once, with 503 until the first model is loaded, whatever the chain does; a node that can't be
+/// reached is tried again for ever. Metrics go into `registry`; `handle` is for others in this process.
 pub async fn run(
 	args: ServiceArgs,
 	registry: Registry,
+	handle: Handle,
 	shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
 	let shutdown = shutdown.shared();
+	let _stop = handle.stop_when_dropped();
 	tokio::select! {
-		result = serve(args, registry, shutdown.clone()) => result,
+		result = serve(args, registry, &handle, shutdown.clone()) => result,
 		() = async { shutdown.clone().await; tokio::time::sleep(GRACE).await; } => {
 			tracing::warn!("answers under way were cut off");
 			Ok(())
@@ -89,15 +116,16 @@ pub async fn run(
 async fn serve(
 	args: ServiceArgs,
 	registry: Registry,
+	handle: &Handle,
 	shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> Result<()> {
 	let pair = Arc::new(args.pair()?);
 	let me = AccountId::new(pair.public().0);
-	let place = (args.api_host.as_str(), args.api_port);
+	let place = (args.api.host.as_str(), args.api.port);
 	let listener = TcpListener::bind(place).await.with_context(|| {
 		format!(
 			"can't serve the API on {}:{}; is another program using the port? See --api-port",
-			args.api_host, args.api_port
+			args.api.host, args.api.port
 		)
 	})?;
 	let dir = args.state_dir()?;
@@ -106,51 +134,70 @@ async fn serve(
 		tokio::task::spawn_blocking(move || Journal::open(&dir)).await??
 	};
 	let keys = Keys::open(
-		args.keys_file
+		args.api
+			.keys_file
 			.clone()
 			.unwrap_or_else(|| dir.join(keys::FILE_NAME)),
 	)?;
-	if !listener.local_addr()?.ip().is_loopback() && args.api_key.is_none() && !keys.exist() {
-		tracing::warn!(
-			"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
-		);
+	if !listener.local_addr()?.ip().is_loopback() {
+		if args.api.key.is_none() && !keys.exist() {
+			tracing::warn!(
+				"the API is open to whoever reaches this machine: make a key with `aria-worker api key new NAME`, or set --api-key"
+			);
+		} else if args.api.tls_cert.is_none() {
+			tracing::warn!(
+				"keys, prompts and answers can be read on their way: set --tls-cert and --tls-key, or put a proxy with TLS in front"
+			);
+		}
 	}
-	let engine = start_engine(&args).await?;
-	let model_name = args
-		.model_name
-		.clone()
-		.unwrap_or_else(|| engine.model().name.clone());
+	let limits = Limits {
+		connections: args.api.connections,
+		answer: Duration::from_secs(args.api.answer_timeout),
+		stuck: Duration::from_secs(args.api.stuck_after),
+		..Limits::default()
+	};
+	let tls = match (&args.api.tls_cert, &args.api.tls_key) {
+		(Some(certificate), Some(key)) => Some(api::acceptor(certificate, key)?),
+		_ => None,
+	};
+	let (models, about) = open_models(&args).await?;
+	let link = Arc::new(ChainLink::default());
 	let consent_version = Arc::new(AtomicU32::new(0));
 	let state = Arc::new(ApiState {
-		engine: engine.clone(),
-		model_name: model_name.clone(),
+		models: models.clone(),
 		signer: pair.clone(),
 		journal: journal.clone(),
 		consent_version: consent_version.clone(),
-		api_key: args.api_key.clone(),
+		about,
+		chain: (!args.offline).then(|| link.clone()),
+		api_key: args.api.key.clone(),
 		keys,
 		metrics: Metrics::new(&registry).context("can't register the metrics")?,
+		limits,
+		origins: args.api.cors_origins.clone(),
 		#[cfg(feature = "fault-injection")]
 		alter_token: args.alter_token,
 	});
-	tracing::info!(
-		"API on http://{}, model {model_name}, account {}",
-		listener.local_addr()?,
-		me.to_ss58check()
-	);
-	let server = axum::serve(listener, api::router(state)).with_graceful_shutdown(shutdown.clone());
+	let scheme = if tls.is_some() { "https" } else { "http" };
+	let url = format!("{scheme}://{}", listener.local_addr()?);
+	tracing::info!("API on {url}, account {}", me.to_ss58check());
+	let shared = api::Shared::new(state);
+	let router = api::routes(shared.clone());
+	let server = api::serve(listener, router, tls, limits, shutdown.clone());
 	let context = Arc::new(Context {
-		engine,
+		models,
 		journal,
 		pair,
 		me,
 		roles: args.chain_roles(),
-		model_name,
 		consent_version,
 		batch_every: Duration::from_secs(args.batch_seconds.max(1)),
 		chain: RwLock::new(None),
+		link,
 	});
+	handle.ready(shared, context.clone(), url);
 	let duties = async {
+		context.models.wait_for_first().await?;
 		if args.offline {
 			std::future::pending::<()>().await;
 		}
@@ -159,7 +206,7 @@ async fn serve(
 		anyhow::Ok(())
 	};
 	tokio::select! {
-		result = server => result.context("the API failed"),
+		() = server => Ok(()),
 		result = until(shutdown, duties) => result,
 	}
 }
@@ -175,17 +222,10 @@ async fn until(
 	}
 }
 
-async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
-	let path = args.model.clone();
+async fn open_models(args: &ServiceArgs) -> Result<(Models, About)> {
 	let cores = || std::thread::available_parallelism().map_or(1, usize::from);
 	let threads = args.threads.unwrap_or_else(cores).clamp(1, 1024);
 	let backend = Backend::new(Isa::from_env()?, threads);
-	let packing = backend.packing();
-	let model = tokio::task::spawn_blocking(move || Model::open(&path, packing)).await?;
-	let model = model.with_context(|| format!("can't load {}", args.model.display()))?;
-	let meter = Meter::discover(args.watts);
-	let (source, grade) = (meter.describe(), meter.grade());
-	tracing::info!(?grade, "energy of answers is known by {source}");
 	let options = Options {
 		cache_bytes: args.cache_mib << 20,
 		parallel: args.parallel,
@@ -193,7 +233,14 @@ async fn start_engine(args: &ServiceArgs) -> Result<EngineHandle> {
 		prefix_cache: !args.no_prefix_cache,
 		..Options::default()
 	};
-	Ok(Engine::spawn(Arc::new(model), backend, meter, options)?)
+	let meter = Meter::discover(args.watts);
+	let (source, grade) = (meter.describe(), meter.grade());
+	tracing::info!(?grade, "energy of answers is known by {source}");
+	let about = About::of(&backend, &meter, &options);
+	let (choices, watts) = (args.models.clone(), args.watts);
+	let limit = args.weights_mib.map(|limit| limit << 20);
+	let open = move || Models::open(&choices, limit, backend, options, watts);
+	Ok((tokio::task::spawn_blocking(open).await??, about))
 }
 
 async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) -> Result<Network> {
@@ -201,14 +248,7 @@ async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) ->
 	let keypair = p2p::identity(&file).with_context(|| format!("can't use {}", file.display()))?;
 	let answer: Answer = Arc::new(move |request| {
 		let context = context.clone();
-		Box::pin(async move {
-			let chain = context
-				.chain
-				.read()
-				.unwrap_or_else(PoisonError::into_inner)
-				.clone();
-			opener::hand_over(&context, chain, request).await
-		})
+		Box::pin(async move { opener::hand_over(&context, context.chain(), request).await })
 	});
 	let network = Network::start(keypair, args.listen.clone(), answer)
 		.await
@@ -220,20 +260,15 @@ async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) ->
 /// Serves the chain for ever, connecting again whenever the connection is lost.
 async fn follow(context: &Context, node: &str, network: &Network) {
 	let mut pause = FIRST_RETRY;
-	let mut genesis: Option<H256> = None;
 	loop {
 		match Chain::connect(node).await {
 			Ok(chain) => {
-				if genesis.is_some_and(|before| before != chain.genesis()) {
-					tracing::warn!("the node at {node} is of another chain than before");
-				}
-				genesis = Some(chain.genesis());
 				pause = FIRST_RETRY;
 				tracing::info!("connected to {node}");
-				set_chain(context, Some(chain.clone()));
-				let error = session(context, &chain, network).await;
-				set_chain(context, None);
-				tracing::warn!("{error}; connecting again");
+				let Err(error) = attend(context, &chain, network).await;
+				context.link.lost();
+				context.set_chain(None);
+				tracing::warn!("{error:#}; connecting again");
 			}
 			Err(error) => tracing::warn!("waiting for the node at {node}: {error}"),
 		}
@@ -242,11 +277,18 @@ async fn follow(context: &Context, node: &str, network: &Network) {
 	}
 }
 
-fn set_chain(context: &Context, chain: Option<Chain>) {
-	*context
-		.chain
-		.write()
-		.unwrap_or_else(PoisonError::into_inner) = chain;
+/// Finds out which chain this is, then does what is due there.
+async fn attend(context: &Context, chain: &Chain, network: &Network) -> Result<Infallible> {
+	let origin = loop {
+		match chain.origin().await? {
+			Some(origin) => break origin,
+			None => tokio::time::sleep(FIRST_RETRY).await,
+		}
+	};
+	context.journal.go_to(origin).await?;
+	context.link.connected(chain.genesis());
+	context.set_chain(Some(chain.clone()));
+	Err(session(context, chain, network).await.into())
 }
 
 /// Does everything that is due, over one connection, until it is lost.
@@ -256,17 +298,25 @@ async fn session(context: &Context, chain: &Chain, network: &Network) -> ChainEr
 	let duties = async {
 		let address = network.address().to_string().into_bytes();
 		onboarding::run(context, chain, &account, &mut blocks.clone(), &address).await?;
-		let (mut one, mut two, mut three) = (blocks.clone(), blocks.clone(), blocks.clone());
+		let [mut one, mut two, mut three, mut four] = std::array::from_fn(|_| blocks.clone());
 		// Every duty stays even for a party that has dropped a role: what it took on, it owes.
 		tokio::try_join!(
 			committer::run(context, chain, &account, &mut one),
 			opener::run(context, chain, &account, &mut two),
 			verifier::run(context, chain, &account, network, &mut three),
+			registrar::run(context, chain, &account, &mut four),
 		)?;
 		Ok(())
 	};
+	let mut seen = blocks.clone();
+	let watch = async {
+		loop {
+			context.link.finalized(next_block(&mut seen).await?.number);
+		}
+	};
 	tokio::select! {
 		error = chain.follow(&sender) => error,
+		Err::<(), ChainError>(error) = watch => error,
 		result = duties => match result {
 			Ok(()) => ChainError::Node("nothing to do".into()),
 			Err(error) => error,

@@ -1,12 +1,14 @@
 //! What a party owes the chain before it can take part: a consent contract, a registered model, a bond. Every step
 //! looks at the chain first, so it can be repeated at any time.
 
-use super::{Context, next_block};
+use super::{
+	Context, next_block,
+	registrar::{self, tolerate},
+};
 use crate::chain::{Account, Block, Call, Chain, ChainError};
 use aria_primitives::{
 	AccountId,
 	consent::{ConsentView, Terms},
-	provenance::{MAX_LICENCE_LEN, MAX_NAME_LEN, ModelView},
 	work::WorkerView,
 };
 use sp_core::crypto::Ss58Codec;
@@ -44,15 +46,6 @@ pub(super) async fn run(
 			}
 		}
 	}
-}
-
-/// Cuts text to a number of bytes, between characters.
-fn cut(text: &str, limit: u32) -> &[u8] {
-	let mut end = text.len().min(limit as usize);
-	while !text.is_char_boundary(end) {
-		end -= 1;
-	}
-	&text.as_bytes()[..end]
 }
 
 async fn wait_for_funds(
@@ -119,58 +112,8 @@ async fn step(
 		Ok(false)
 	};
 	// None needs another's result, so all three wait for the same final block.
-	let model = register_model(context, chain, account, block);
-	let ((), (), done) = tokio::try_join!(grant, model, register)?;
+	let models = registrar::register(context, chain, account, block);
+	let ((), (), done) = tokio::try_join!(grant, models, register)?;
 	// The next final block confirms what was sent.
 	Ok((!done).then(|| "waiting for the registration to be final".into()))
-}
-
-async fn register_model(
-	context: &Context,
-	chain: &Chain,
-	account: &Account,
-	block: Block,
-) -> Result<(), ChainError> {
-	if !context.roles.worker {
-		return Ok(());
-	}
-	let model = context.engine.model();
-	let known: Option<ModelView> = chain.api("model", (model.id,), block.hash).await?;
-	if known.is_some() {
-		return Ok(());
-	}
-	let call = Call::register_model(
-		model.id,
-		cut(&context.model_name, MAX_NAME_LEN),
-		cut(
-			model.licence.as_deref().unwrap_or("unknown"),
-			MAX_LICENCE_LEN,
-		),
-		model.operations(),
-		model.bytes,
-	);
-	let result = account.send(&call, None).await;
-	tolerate(result, "Provenance.AlreadyRegistered")?;
-	tracing::info!("model {} is registered", context.model_name);
-	Ok(())
-}
-
-/// An error that says that the work is done already is none.
-fn tolerate(result: Result<(), ChainError>, name: &str) -> Result<(), ChainError> {
-	match result {
-		Err(error) if error.is(name) => Ok(()),
-		other => other,
-	}
-}
-
-#[cfg(test)]
-mod tests {
-	use super::*;
-
-	#[test]
-	fn names_should_be_cut_between_characters() {
-		assert_eq!(cut("abc", 64), b"abc");
-		assert_eq!(cut("abc", 2), b"ab");
-		assert_eq!(cut("aéb", 2), b"a");
-	}
 }

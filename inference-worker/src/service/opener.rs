@@ -51,7 +51,12 @@ pub(super) async fn run(
 				continue;
 			}
 			// The journal learns of a final batch at about the time of its draw.
-			let Some((file, proof)) = context.journal.leaf(draw.batch, draw.leaf_index) else {
+			let leaf = context.journal.leaf(draw.batch, draw.leaf_index);
+			let leaf = leaf.unwrap_or_else(|error| {
+				tracing::error!("draw {id}: {error}");
+				None
+			});
+			let Some((file, proof)) = leaf else {
 				if missing.insert(id) {
 					tracing::warn!(
 						"draw {id}: the journal does not hold leaf {} of batch {} (yet)",
@@ -113,8 +118,13 @@ pub(super) async fn hand_over(
 	if draw.verifier != request.verifier {
 		return Err(OpeningError::NotAssigned);
 	}
-	let Some((file, _)) = context.journal.leaf(draw.batch, draw.leaf_index) else {
-		return Err(OpeningError::Gone);
+	let file = match context.journal.leaf(draw.batch, draw.leaf_index) {
+		Ok(Some((file, _))) => file,
+		Ok(None) => return Err(OpeningError::Gone),
+		Err(error) => {
+			tracing::error!("request for draw {}: {error}", request.draw);
+			return Err(OpeningError::Gone);
+		}
 	};
 	Ok(Opening {
 		receipt: file.signed,

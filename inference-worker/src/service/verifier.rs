@@ -123,7 +123,9 @@ async fn verify(
 	let leaf = draw.record.ok_or_else(|| runtime("record identifier"))?;
 	let record: Option<Record> = chain.api("record", (leaf,), block.hash).await?;
 	let record = record.ok_or_else(|| runtime("record"))?;
-	if record.model != context.engine.model().id {
+	let no_model = |error| ChainError::Node(format!("the model: {error}"));
+	let find = || context.models.with_root(&record.model);
+	if find().await.map_err(no_model)?.is_none() {
 		tracing::warn!(
 			"draw {id} is of model {:?}, which this verifier does not run; no verdict",
 			record.model
@@ -148,7 +150,11 @@ async fn verify(
 			}
 		}
 	};
-	let verdict = judge(&context.engine, leaf, opening).await;
+	// It need not have stayed in memory while the worker was asked.
+	let Some(served) = find().await.map_err(no_model)? else {
+		return Ok(None);
+	};
+	let verdict = judge(&served.engine, leaf, opening).await;
 	let verdict = verdict.map_err(|error| ChainError::Node(format!("the engine: {error}")))?;
 	tracing::info!("draw {id}: {verdict:?}");
 	Ok(Some(verdict))

@@ -150,7 +150,8 @@ impl Tokenizer {
 	}
 
 	/// As [`Self::encode`], but more than `limit` tokens are [`TokenizerError::TooLong`], found out after little more
-	/// than `limit` tokens where the vocabulary cuts text into words.
+	/// than `limit` tokens where the vocabulary cuts text into words, and at once where the text is longer than so many
+	/// of the longest tokens.
 	///
 	/// # Errors
 	/// As [`Self::encode`].
@@ -171,6 +172,10 @@ impl Tokenizer {
 		}
 		match &self.engine {
 			Engine::Merging(bpe) => {
+				// No token stands for more bytes than its spelling has.
+				if text.len() > limit.saturating_mul(self.vocabulary.longest) {
+					return Err(TokenizerError::TooLong { limit });
+				}
 				let mut prefix = self.space_prefix;
 				self.specials.each(text, parse_special, |piece| {
 					match piece {

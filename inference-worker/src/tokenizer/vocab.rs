@@ -76,6 +76,8 @@ pub(super) struct Vocabulary {
 	pub(super) kinds: Vec<Kind>,
 	/// How they spell bytes.
 	pub(super) form: Form,
+	/// Bytes of the longest spelling.
+	pub(super) longest: usize,
 	byte_chars: HashMap<char, u8>,
 }
 
@@ -98,6 +100,7 @@ impl Vocabulary {
 			return Err(damaged(format!("{kinds} token types for {tokens} tokens")));
 		}
 		Ok(Self {
+			longest: tokens.iter().map(String::len).max().unwrap_or(0),
 			tokens,
 			kinds,
 			form,

@@ -12,7 +12,12 @@ static EMBEDS: LazyLock<Arc<Model>> = LazyLock::new(|| {
 
 fn expected(text: &str) -> Vec<f32> {
 	let tokens = EMBEDS.tokenizer.encode(text, true, false).unwrap();
-	embed(&EMBEDS, &backend(), &tokens).unwrap()
+	embed(&EMBEDS, &backend(), &tokens, &|| false).unwrap()
+}
+
+/// JSON as a client reads it: whose parser of numbers is exact depends on what else is built.
+fn read(value: Value) -> Value {
+	serde_json::from_str(&value.to_string()).unwrap()
 }
 
 #[tokio::test]
@@ -29,7 +34,7 @@ async fn texts_should_become_vectors_of_length_one() {
 	let vector = expected("the thing");
 	assert_eq!(answer["object"], "list");
 	assert_eq!(answer["model"], "aria-demo");
-	let one = json!({ "object": "embedding", "index": 0, "embedding": vector });
+	let one = read(json!({ "object": "embedding", "index": 0, "embedding": vector }));
 	assert_eq!(answer["data"], json!([one]));
 	let tokens = EMBEDS.tokenizer.encode("the thing", true, false).unwrap();
 	let usage = json!({ "prompt_tokens": tokens.len(), "total_tokens": tokens.len() });
@@ -39,7 +44,10 @@ async fn texts_should_become_vectors_of_length_one() {
 	let answer = ask(several).await.json();
 	assert_eq!(answer["data"][0], one);
 	assert_eq!(answer["data"][1]["index"], 1);
-	assert_eq!(answer["data"][1]["embedding"], json!(expected("another")));
+	assert_eq!(
+		answer["data"][1]["embedding"],
+		read(json!(expected("another")))
+	);
 	let same = ask(json!({ "input": [tokens] })).await.json();
 	assert_eq!(same["data"], json!([one]));
 

@@ -6,12 +6,20 @@ mod choices;
 mod embeddings;
 mod keys;
 mod metrics;
+mod models;
+mod openapi;
+mod protection;
+mod responses;
+mod sampling;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
+mod tools;
 
 use aria_kernels::{Backend, Isa, Packing};
 use aria_worker::{
-	api::{ApiState, router},
+	api::{About, ApiState, ChainLink, Limits, Origin, router, serve},
 	energy::Meter,
 	engine::{
 		Engine, EngineHandle, Event, GenerateRequest, Options,
@@ -21,12 +29,13 @@ use aria_worker::{
 	keys::{FILE_NAME as KEYS, KeyFile, Keys},
 	metrics::Metrics,
 	model::Model,
-	service::journal::Journal,
+	service::{journal::Journal, models::Models},
 };
 use prometheus::Registry;
 use serde_json::{Value, json};
 use sp_core::{Pair, sr25519};
 use std::{
+	collections::HashSet,
 	net::SocketAddr,
 	path::Path,
 	sync::{Arc, LazyLock, atomic::AtomicU32},
@@ -36,6 +45,7 @@ use tokio::{
 	io::{AsyncReadExt, AsyncWriteExt},
 	net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 static DEMO: LazyLock<Arc<Model>> = LazyLock::new(|| {
 	let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf");
@@ -57,6 +67,11 @@ static DAMAGED: LazyLock<Arc<Model>> = LazyLock::new(|| {
 	Arc::new(Model::from_bytes(&bytes, "damaged", Packing::Dense).unwrap())
 });
 
+/// Nothing is measured.
+fn meter(watts: Option<f64>) -> Meter {
+	Meter::new(Path::new("/nowhere"), watts)
+}
+
 fn backend() -> Backend {
 	Backend::new(Isa::detect(), 1)
 }
@@ -68,6 +83,17 @@ struct Server {
 	journal: Journal,
 	signer: Arc<sr25519::Pair>,
 	_state_dir: tempfile::TempDir,
+}
+
+/// What a worker's API allows.
+#[derive(Default)]
+struct Guard<'a> {
+	api_key: Option<&'a str>,
+	limits: Limits,
+	origins: Vec<Origin>,
+	tls: Option<TlsAcceptor>,
+	/// Declared power.
+	watts: Option<f64>,
 }
 
 struct Reply {
@@ -145,31 +171,58 @@ fn parse(bytes: &[u8]) -> Reply {
 }
 
 impl Server {
-	async fn start(model: &Arc<Model>, queue: usize, api_key: Option<&str>) -> Self {
+	/// An engine that may have a declared power.
+	fn engine(model: &Arc<Model>, queue: usize, watts: Option<f64>) -> EngineHandle {
 		let options = Options {
 			parallel: 1,
 			queue,
 			..Options::default()
 		};
-		let engine = Engine::spawn(model.clone(), backend(), Meter::default(), options).unwrap();
+		Engine::spawn(model.clone(), backend(), meter(watts), options).unwrap()
+	}
+
+	async fn start(model: &Arc<Model>, queue: usize, api_key: Option<&str>) -> Self {
+		let guard = Guard {
+			api_key,
+			..Guard::default()
+		};
+		Self::guarded(model, queue, guard).await
+	}
+
+	async fn guarded(model: &Arc<Model>, queue: usize, guard: Guard<'_>) -> Self {
+		let engine = Self::engine(model, queue, guard.watts);
+		Self::of(Models::of("aria-demo", engine.clone()), engine, guard).await
+	}
+
+	async fn options(&self, headers: &str) -> Reply {
+		self.send("OPTIONS", "/v1/completions", headers, b"").await
+	}
+
+	/// A worker with these models; `engine` is of the one that tests watch.
+	async fn of(models: Models, engine: EngineHandle, guard: Guard<'_>) -> Self {
+		let about = About::of(&backend(), &meter(guard.watts), &Options::default());
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
 		let signer = Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap());
 		let app = router(Arc::new(ApiState {
-			engine: engine.clone(),
-			model_name: "aria-demo".into(),
+			models,
 			signer: signer.clone(),
 			journal: journal.clone(),
 			consent_version: Arc::new(AtomicU32::new(7)),
-			api_key: api_key.map(str::to_owned),
+			about,
+			chain: Some(Arc::new(ChainLink::default())),
+			api_key: guard.api_key.map(str::to_owned),
 			keys: Keys::open(state_dir.path().join(KEYS)).unwrap(),
 			metrics: Metrics::new(&Registry::new()).unwrap(),
+			limits: guard.limits,
+			origins: guard.origins,
 			#[cfg(feature = "fault-injection")]
 			alter_token: false,
 		}));
 		let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
 		let address = listener.local_addr().unwrap();
-		tokio::spawn(async move { axum::serve(listener, app).await });
+		let (tls, limits, never) = (guard.tls, guard.limits, std::future::pending());
+		tokio::spawn(serve(listener, app, tls, limits, never));
 		Self {
 			address,
 			engine,
@@ -314,7 +367,12 @@ async fn completion_should_carry_exact_usage_and_a_receipt_that_verifies() {
 	// On disk, and readable by its identifier.
 	let id = answer["aria"]["receipt_id"].as_str().unwrap();
 	assert_eq!(
-		server.journal.get(&parse_hash(id).unwrap()).unwrap().file,
+		server
+			.journal
+			.get(&parse_hash(id).unwrap())
+			.unwrap()
+			.unwrap()
+			.file,
 		file
 	);
 	let stored = server.get(&format!("/v1/receipts/{id}")).await.json();
@@ -745,12 +803,6 @@ async fn field_that_is_wrong_should_be_named() {
 			json!({ "type": "yaml" }),
 			"invalid_value",
 		),
-		(
-			"tools",
-			json!([{ "type": "function" }]),
-			"unsupported_parameter",
-		),
-		("tool_choice", json!("required"), "unsupported_parameter"),
 		("suffix", json!("end"), "unsupported_parameter"),
 		("echo", json!(true), "unsupported_parameter"),
 		("best_of", json!(3), "unsupported_parameter"),
@@ -769,6 +821,12 @@ async fn field_that_is_wrong_should_be_named() {
 		("prompt", json!({ "a": 1 }), "invalid_type"),
 		("prompt", json!([1, "a"]), "invalid_type"),
 		("prompt", json!(["a", 5]), "invalid_type"),
+		(
+			"tools",
+			json!([{ "type": "function" }]),
+			"unsupported_parameter",
+		),
+		("tool_choice", json!("required"), "unsupported_parameter"),
 	] {
 		let reply = server.complete(json!({ param: value })).await;
 		assert_eq!(reply.error(400), field(param, code), "{param}");
@@ -795,7 +853,7 @@ async fn field_that_is_wrong_should_be_named() {
 			"invalid_type",
 		),
 		(
-			json!({ "role": "tool", "content": "5" }),
+			json!({ "role": "function", "content": "5" }),
 			"messages[0].role",
 			"unsupported_value",
 		),
@@ -852,11 +910,7 @@ async fn answers_should_obey_bias_penalties_and_schemas() {
 	let reply = server.chat(json!({ "response_format": broken })).await;
 	assert_eq!(
 		reply.error(400),
-		(
-			"invalid_request_error".into(),
-			json!("response_format"),
-			Value::Null
-		)
+		field("response_format", "invalid_grammar")
 	);
 }
 
@@ -905,6 +959,11 @@ async fn context_should_bound_the_answer_and_never_cut_the_prompt() {
 		reply.error(400),
 		field("messages", "context_length_exceeded")
 	);
+	// Long enough that no tokenisation of it fits.
+	let reply = server
+		.complete(json!({ "prompt": "x".repeat(7 << 20) }))
+		.await;
+	assert_eq!(reply.error(400), field("prompt", "context_length_exceeded"));
 	let full =
 		json!({ "prompt": vec![5u32; 254], "max_tokens": 100_000_000_000u64, "logprobs": 0 });
 	let answer = server.complete(full).await.json();
@@ -952,7 +1011,7 @@ async fn client_that_goes_away_should_cancel_its_answer() {
 	}
 	// An answer that went on to its end would have a receipt.
 	let worker = aria_primitives::AccountId::new(server.signer.public().0);
-	let model = server.engine.model().id;
+	let model = HashSet::from([server.engine.model().id]);
 	assert_eq!(server.journal.waiting(&worker, &model, 9), []);
 	assert_eq!(server.complete(json!({})).await.status, 200);
 	assert_eq!(server.journal.waiting(&worker, &model, 9).len(), 1);

@@ -4,6 +4,7 @@
 
 mod bench;
 mod doctor;
+mod logs;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,7 +13,7 @@ mod templates;
 
 use serde_json::Value;
 use std::{
-	io::Write,
+	io::{Read, Write},
 	net::{TcpListener, TcpStream},
 	path::{Path, PathBuf},
 	process::{Child, Command, Output, Stdio},
@@ -71,27 +72,34 @@ pub(crate) fn free_port() -> u16 {
 /// A running worker without a chain.
 pub(crate) struct Worker {
 	child: Child,
+	pub(crate) port: u16,
 	pub(crate) url: String,
 }
 
 impl Worker {
 	pub(crate) fn start(home: &Path, extra: &[&str]) -> Self {
+		Self::logging(program(home), extra, Stdio::null())
+	}
+
+	/// A worker whose log goes somewhere.
+	pub(crate) fn logging(mut program: Command, extra: &[&str], log: impl Into<Stdio>) -> Self {
 		let port = free_port();
-		let child = program(home)
+		let child = program
 			.args(["serve", "--offline", "--threads", "1", "--model"])
 			.arg(model())
 			.args(["--api-port", &port.to_string()])
 			.args(extra)
 			.stdout(Stdio::null())
-			.stderr(Stdio::null())
+			.stderr(log)
 			.spawn()
 			.unwrap();
 		let mut worker = Self {
 			child,
+			port,
 			url: format!("http://127.0.0.1:{port}"),
 		};
 		let end = Instant::now() + Duration::from_secs(60);
-		while TcpStream::connect(("127.0.0.1", port)).is_err() {
+		while !is_ready(port) {
 			assert_eq!(
 				worker.child.try_wait().unwrap(),
 				None,
@@ -102,6 +110,16 @@ impl Worker {
 		}
 		worker
 	}
+}
+
+/// Whether a worker answers there, its model in memory.
+fn is_ready(port: u16) -> bool {
+	let mut answer = String::new();
+	let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+		stream.write_all(b"GET /health HTTP/1.1\r\nhost: worker\r\nconnection: close\r\n\r\n")?;
+		stream.read_to_string(&mut answer)
+	});
+	asked.is_ok() && answer.starts_with("HTTP/1.1 200")
 }
 
 impl Drop for Worker {

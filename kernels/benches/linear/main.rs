@@ -24,6 +24,7 @@ const SHAPES: [(usize, usize); 6] = [
 	(4096, 14_336),
 	(3072, 23_040),
 ];
+const PACKINGS: [Packing; 3] = [Packing::TwoBit, Packing::Dense, Packing::Fives];
 const THREADS: [usize; 2] = [1, 2];
 const PREFILL_TOKENS: usize = 128;
 /// Weights per round when they come from DRAM: at two bits, several times a last-level cache.
@@ -82,11 +83,15 @@ impl Weights {
 	}
 }
 
-/// Backends for every instruction set of this CPU; the specification would take minutes.
-fn backends(threads: usize) -> impl Iterator<Item = Backend> {
+/// Backends for every instruction set of this CPU that has kernels for the packing; the specification would take
+/// minutes.
+fn backends(threads: usize, packing: Packing) -> impl Iterator<Item = Backend> {
 	let fast = Isa::supported()
 		.into_iter()
-		.filter(|isa| *isa != Isa::Scalar);
+		.filter(move |isa| match packing {
+			Packing::TwoBit | Packing::Dense => *isa != Isa::Scalar,
+			Packing::Fives => *isa == Isa::Avx512Vbmi,
+		});
 	fast.map(move |isa| Backend::new(isa, threads))
 }
 
@@ -112,13 +117,13 @@ fn decode(
 	let x = limits::normal(cols);
 	let mut a = QuantizedActivations::new();
 	let mut out = vec![0.0; rows];
-	for packing in [Packing::TwoBit, Packing::Dense] {
+	for packing in PACKINGS {
 		let matrices = LazyCell::new(|| {
 			(0..copies)
 				.map(|_| weights.pack(packing))
 				.collect::<Vec<_>>()
 		});
-		for backend in backends(pool.threads()) {
+		for backend in backends(pool.threads(), packing) {
 			backend.quantize(&x, cols, &mut a).expect("finite");
 			group.bench_function(format!("{packing}-{}", backend.isa()), |b| {
 				let matrices = &*matrices;
@@ -162,9 +167,9 @@ fn prefill(
 	let x = limits::normal(PREFILL_TOKENS * cols);
 	let mut a = QuantizedActivations::new();
 	let mut out = vec![0.0; PREFILL_TOKENS * rows];
-	for packing in [Packing::TwoBit, Packing::Dense] {
+	for packing in PACKINGS {
 		let w = LazyCell::new(|| weights.pack(packing));
-		for backend in backends(pool.threads()) {
+		for backend in backends(pool.threads(), packing) {
 			backend.quantize(&x, cols, &mut a).expect("finite");
 			group.bench_function(format!("{packing}-{}", backend.isa()), |b| {
 				let w = &*w;

@@ -3,7 +3,7 @@
 //! [`scalar::attention_head`](crate::scalar::attention_head) waits for one chain of additions per
 //! key. Here some queries meet some keys at once, so that as many chains are under way as additions
 //! take cycles; every chain is the specification's. Rows of a tile are widened once, into the
-//! first-level cache, for all queries that share them.
+//! first-level cache, for all queries that share them; a few queries take them as they are.
 //!
 //! Rows are padded with zeros to whole groups of sixteen elements. That changes no bit: lanes start
 //! at +0.0, sums that start there are never -0.0, and x + 0.0 is x for every other x.
@@ -41,7 +41,7 @@ pub(crate) struct Lanes(pub(crate) [[f32; LANES]; 8]);
 /// Defines the kernels of a level with the given attributes.
 ///
 /// `vector` in the invoking module has `LANES`, a divisor of 16, and for registers of as many floats
-/// `zero`, `splat`, `load`, `store`, `add` and `mul`; and `widen`, `prefetch` and `reduce`.
+/// `zero`, `splat`, `load`, `half` (from half precision), `store`, `add` and `mul`; and `widen`, `prefetch` and `reduce`.
 macro_rules! attention_kernels {
 	($(#[$attribute:meta])*) => {
 		use core::ops::Range;
@@ -67,6 +67,16 @@ macro_rules! attention_kernels {
 			scores: &mut [f32],
 		) {
 			let padded = keys.width.next_multiple_of(scalar::LANES);
+			if padded == keys.width {
+				let tile = (keys, true);
+				match q.len() / padded {
+					1 => return dots::<1, 8, true>(q, wide, padded, scale, tile, scores),
+					2 => return dots::<2, 4, true>(q, wide, padded, scale, tile, scores),
+					3 => return dots::<3, 2, true>(q, wide, padded, scale, tile, scores),
+					4 => return dots::<4, 2, true>(q, wide, padded, scale, tile, scores),
+					_ => {}
+				}
+			}
 			widen(keys, padded, wide);
 			let (mut q, mut scores, mut ask) = (q, scores, true);
 			while !q.is_empty() {
@@ -74,10 +84,10 @@ macro_rules! attention_kernels {
 				let (q_now, q_rest) = q.split_at(taken * padded);
 				let (scores_now, scores_rest) = scores.split_at_mut(taken * TILE_ROWS);
 				match taken {
-					1 => dots::<1, 8>(q_now, wide, padded, scale, (keys, ask), scores_now),
-					2 => dots::<2, 4>(q_now, wide, padded, scale, (keys, ask), scores_now),
-					3 => dots::<3, 2>(q_now, wide, padded, scale, (keys, ask), scores_now),
-					_ => dots::<4, 2>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					1 => dots::<1, 8, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					2 => dots::<2, 4, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					3 => dots::<3, 2, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					_ => dots::<4, 2, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
 				}
 				(q, scores, ask) = (q_rest, scores_rest, false);
 			}
@@ -96,17 +106,26 @@ macro_rules! attention_kernels {
 			out: &mut [f32],
 		) {
 			let padded = values.width.next_multiple_of(scalar::LANES);
+			if padded == values.width {
+				let tile = (values, true);
+				match out.len() / padded {
+					1 => return mix::<1, 8, true>(p, stride, wide, padded, tile, out),
+					2 => return mix::<2, 4, true>(p, stride, wide, padded, tile, out),
+					3 => return mix::<3, 2, true>(p, stride, wide, padded, tile, out),
+					4 => return mix::<4, 2, true>(p, stride, wide, padded, tile, out),
+					_ => {}
+				}
+			}
 			widen(values, padded, wide);
-			let wide = &wide[..values.rows * padded];
 			let (mut p, mut out, mut ask) = (p, out, true);
 			while !out.is_empty() {
 				let taken = (out.len() / padded).min(4);
 				let (now, rest) = out.split_at_mut(taken * padded);
 				match taken {
-					1 => mix::<1, 8>(p, stride, wide, padded, (values, ask), now),
-					2 => mix::<2, 4>(p, stride, wide, padded, (values, ask), now),
-					3 => mix::<3, 2>(p, stride, wide, padded, (values, ask), now),
-					_ => mix::<4, 2>(p, stride, wide, padded, (values, ask), now),
+					1 => mix::<1, 8, false>(p, stride, wide, padded, (values, ask), now),
+					2 => mix::<2, 4, false>(p, stride, wide, padded, (values, ask), now),
+					3 => mix::<3, 2, false>(p, stride, wide, padded, (values, ask), now),
+					_ => mix::<4, 2, false>(p, stride, wide, padded, (values, ask), now),
 				}
 				(p, out, ask) = (p.get(taken * stride..).unwrap_or_default(), rest, false);
 			}
@@ -121,6 +140,11 @@ macro_rules! attention_kernels {
 				let start = tile.ahead.wrapping_add_unsigned(row * tile.stride);
 				vector::prefetch(tile.halves.as_ptr().wrapping_offset(start), tile.width);
 			}
+		}
+
+		/// Whether the tile has all its rows, of `padded` elements each.
+		fn whole_rows(tile: Tile<'_>, padded: usize) -> bool {
+			tile.rows > 0 && tile.halves.len() >= (tile.rows - 1) * tile.stride + padded
 		}
 
 		/// Widens the rows of a tile, padded with zeros.
@@ -142,9 +166,10 @@ macro_rules! attention_kernels {
 			}
 		}
 
-		/// `Q` queries with `K` keys at a time; asks for later keys if told to.
+		/// `Q` queries with `K` keys at a time, from the cache if `DIRECT` and else from `wide`; asks for later
+		/// keys if told to.
 		$(#[$attribute])*
-		fn dots<const Q: usize, const K: usize>(
+		fn dots<const Q: usize, const K: usize, const DIRECT: bool>(
 			q: &[f32],
 			wide: &[f32],
 			padded: usize,
@@ -155,6 +180,7 @@ macro_rules! attention_kernels {
 			const { assert!(Q * K <= PAIRS && TILE_ROWS % K == 0) };
 			assert!(q.len() == Q * padded && wide.len() >= TILE_ROWS * padded);
 			assert!(padded % scalar::LANES == 0 && keys.rows <= TILE_ROWS);
+			assert!(!DIRECT || whole_rows(keys, padded));
 			let mut lanes = Lanes::default();
 			for first in (0..keys.rows).step_by(K) {
 				if ask {
@@ -165,9 +191,16 @@ macro_rules! attention_kernels {
 					for column in (part..padded).step_by(scalar::LANES) {
 						let mut wide_keys = [vector::zero(); K];
 						for (k, key) in wide_keys.iter_mut().enumerate() {
-							let start = (first + k) * padded + column;
-							// SAFETY: `column + LANES <= padded`, and `first + k < TILE_ROWS`, the rows of `wide`.
-							*key = unsafe { vector::load(wide.as_ptr().add(start)) };
+							*key = if DIRECT {
+								// After the last row, that row again.
+								let row = (first + k).min(keys.rows - 1);
+								// SAFETY: `column + LANES <= padded`, and the tile has so many whole rows.
+								unsafe { vector::half(keys.halves.as_ptr().add(row * keys.stride + column)) }
+							} else {
+								let start = (first + k) * padded + column;
+								// SAFETY: as above; `first + k < TILE_ROWS`, the rows of `wide`.
+								unsafe { vector::load(wide.as_ptr().add(start)) }
+							};
 						}
 						for (i, sums) in sums.iter_mut().enumerate() {
 							// SAFETY: as above; `q` has `Q` rows of `padded` elements.
@@ -193,9 +226,10 @@ macro_rules! attention_kernels {
 			}
 		}
 
-		/// `Q` rows of outputs, `C` registers of columns at a time; asks for later values if told to.
+		/// `Q` rows of outputs, `C` registers of columns at a time, of values as [`dots`] takes keys; asks for
+		/// later values if told to.
 		$(#[$attribute])*
-		fn mix<const Q: usize, const C: usize>(
+		fn mix<const Q: usize, const C: usize, const DIRECT: bool>(
 			p: &[f32],
 			stride: usize,
 			wide: &[f32],
@@ -207,10 +241,10 @@ macro_rules! attention_kernels {
 			while column < padded {
 				let now = column;
 				if padded - column >= C * vector::LANES {
-					mix_columns::<Q, C>(p, stride, wide, padded, now, out);
+					mix_columns::<Q, C, DIRECT>(p, stride, wide, padded, values, now, out);
 					column += C * vector::LANES;
 				} else {
-					mix_columns::<Q, 1>(p, stride, wide, padded, now, out);
+					mix_columns::<Q, 1, DIRECT>(p, stride, wide, padded, values, now, out);
 					column += vector::LANES;
 				}
 				if ask {
@@ -221,17 +255,19 @@ macro_rules! attention_kernels {
 		}
 
 		$(#[$attribute])*
-		fn mix_columns<const Q: usize, const C: usize>(
+		fn mix_columns<const Q: usize, const C: usize, const DIRECT: bool>(
 			p: &[f32],
 			stride: usize,
 			wide: &[f32],
 			padded: usize,
+			tile: Tile<'_>,
 			column: usize,
 			out: &mut [f32],
 		) {
-			let rows = wide.len() / padded;
+			let rows = tile.rows;
 			assert!(column + C * vector::LANES <= padded && out.len() == Q * padded);
 			assert!(p.len() >= (Q - 1) * stride + rows);
+			assert!(if DIRECT { whole_rows(tile, padded) } else { wide.len() >= rows * padded });
 			let mut sums = [[vector::zero(); C]; Q];
 			for (q, sums) in sums.iter_mut().enumerate() {
 				for (c, sum) in sums.iter_mut().enumerate() {
@@ -243,9 +279,15 @@ macro_rules! attention_kernels {
 			for row in 0..rows {
 				let mut values = [vector::zero(); C];
 				for (c, value) in values.iter_mut().enumerate() {
-					let start = row * padded + column + c * vector::LANES;
-					// SAFETY: as above; `wide` has `rows` rows of `padded` elements.
-					*value = unsafe { vector::load(wide.as_ptr().add(start)) };
+					let column = column + c * vector::LANES;
+					// SAFETY: as above; the tile and `wide` have `rows` rows of `padded` elements.
+					*value = unsafe {
+						if DIRECT {
+							vector::half(tile.halves.as_ptr().add(row * tile.stride + column))
+						} else {
+							vector::load(wide.as_ptr().add(row * padded + column))
+						}
+					};
 				}
 				for (q, sums) in sums.iter_mut().enumerate() {
 					// SAFETY: `p` has at least `(Q - 1) stride + rows` elements.

@@ -35,6 +35,15 @@ mod vector {
 
 	/// # Safety
 	///
+	/// `x` may be read for four elements.
+	#[inline(always)]
+	pub(super) unsafe fn half(x: *const u16) -> Vector {
+		// SAFETY: by the caller's promise; the read needs no more alignment than a `u16`.
+		unsafe { x.cast::<[u16; LANES]>().read() }.map(math::f16_to_f32)
+	}
+
+	/// # Safety
+	///
 	/// `out` may be written for four elements.
 	#[inline(always)]
 	pub(super) unsafe fn store(out: *mut f32, x: Vector) {

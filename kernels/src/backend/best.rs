@@ -12,6 +12,7 @@ use crate::{
 	quant::QuantizedActivations,
 	scalar,
 };
+use std::cell::Cell;
 
 /// Runs of sixteen rows that are skipped together when none of their rows can be among the best.
 const GROUP_RUNS: usize = 4;
@@ -23,6 +24,11 @@ pub struct Best {
 	pub candidates: Vec<Candidate>,
 	/// How many logits were computed to find them.
 	pub computed: usize,
+}
+
+thread_local! {
+	/// Products of a first pass: megabytes, which would else be fresh pages for every call.
+	static FIRST_PASS: Cell<Vec<[i32; BLOCK_ROWS]>> = const { Cell::new(Vec::new()) };
 }
 
 /// What the first pass finds out about a token.
@@ -63,7 +69,8 @@ impl Backend {
 		let rows = head.rows();
 		let runs = rows.div_ceil(BLOCK_ROWS);
 		let group_count = runs.div_ceil(GROUP_RUNS);
-		let mut high = vec![[0; BLOCK_ROWS]; tokens * runs];
+		let mut high = FIRST_PASS.take();
+		high.resize(tokens * runs, [0; BLOCK_ROWS]);
 		let mut groups = vec![(f32::NEG_INFINITY, f32::NEG_INFINITY); tokens * group_count];
 		let values: Vec<_> = (0..tokens)
 			.map(|token| {
@@ -74,14 +81,17 @@ impl Backend {
 		{
 			let high = Disjoint::new(&mut high);
 			let groups = Disjoint::new(&mut groups);
+			let each: Vec<&[i8]> = values.iter().map(|(q, ..)| *q).collect();
 			self.split(group_count, rows * a.cols * tokens, |range| {
+				let mut dots = vec![[0; BLOCK_ROWS]; tokens];
 				for (group, run) in range.flat_map(|group| {
 					let first = group * GROUP_RUNS;
 					(first..runs.min(first + GROUP_RUNS)).map(move |run| (group, run))
 				}) {
 					let real = BLOCK_ROWS.min(rows - run * BLOCK_ROWS);
 					// A run stays in the first-level cache while the tokens pass.
-					for (token, (q, offset, (lower, upper))) in values.iter().enumerate() {
+					kernel!(self, head_high_dots(head.run(run), &each, &mut dots));
+					for (token, (_, offset, (lower, upper))) in values.iter().enumerate() {
 						// SAFETY: each group is in one range and has its own parts.
 						let (high, bounds) = unsafe {
 							let (high, bounds) = (
@@ -90,7 +100,7 @@ impl Backend {
 							);
 							(&mut high[0], &mut bounds[0])
 						};
-						*high = kernel!(self, head_high_dots(head.run(run), q));
+						*high = dots[token];
 						for (high, scale) in high.iter().zip(head.scales(run)).take(real) {
 							let bound = |low| {
 								scalar::rescale(join(*high, low, *offset), a.inv[token], *scale)
@@ -132,6 +142,7 @@ impl Backend {
 			// Inside a job, `select` does not divide its own work.
 			self.split(tokens, tokens * rows, |range| range.for_each(select));
 		}
+		FIRST_PASS.set(high);
 		best
 	}
 

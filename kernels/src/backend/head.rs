@@ -82,18 +82,20 @@ impl Backend {
 		assert_eq!(head.cols(), a.cols, "activations do not fit the head");
 		assert_eq!(out.len(), tokens * rows, "output does not fit the head");
 		let values: Vec<(&[i8], i32)> = (0..tokens).map(|t| head_values(head, a, t)).collect();
+		let each: Vec<&[i8]> = values.iter().map(|(q, _)| *q).collect();
 		let out = Disjoint::new(out);
 		self.split(rows.div_ceil(BLOCK_ROWS), rows * a.cols * tokens, |runs| {
+			let mut high = vec![[0; BLOCK_ROWS]; tokens];
 			for run in runs {
 				let first = run * BLOCK_ROWS;
 				let count = BLOCK_ROWS.min(rows - first);
+				kernel!(self, head_high_dots(head.run(run), &each, &mut high));
 				for (token, (q, offset)) in values.iter().enumerate() {
-					let high = kernel!(self, head_high_dots(head.run(run), q));
 					// SAFETY: each run is in one range, so its rows have one writer.
 					let out = unsafe { out.part(token * rows + first, count) };
 					for (i, out) in out.iter_mut().enumerate() {
 						let low = kernel!(self, head_low_dot(head.parts(first + i), q));
-						let dot = join(high[i], low, *offset);
+						let dot = join(high[token][i], low, *offset);
 						*out = scalar::rescale(dot, a.inv[token], head.scales(run)[i]);
 					}
 				}

@@ -41,10 +41,19 @@ impl Backend {
 		out: &mut QuantizedActivations,
 	) -> Result<(), NonFinite> {
 		self.quantize_blocks(x, cols, cols, out)?;
-		if out.tokens == 1 && self.packing() == Packing::Dense {
-			let mut tables = std::mem::take(&mut out.tables);
-			self.build_tables(out, &mut tables);
-			out.tables = tables;
+		match self.packing() {
+			Packing::Dense if out.tokens == 1 => {
+				let mut tables = std::mem::take(&mut out.tables);
+				self.build_tables(out, &mut tables);
+				out.tables = tables;
+			}
+			Packing::Fives if out.tokens == 1 => {
+				let mut tables = std::mem::take(&mut out.fives);
+				self.build_fives(out, &mut tables);
+				out.fives = tables;
+				out.has_fives = true;
+			}
+			_ => {}
 		}
 		Ok(())
 	}
@@ -74,7 +83,7 @@ impl Backend {
 	) {
 		let (tokens, cols) = (a.tokens, a.cols);
 		let mut work = 0;
-		let mut dense = false;
+		let (mut dense, mut fives) = (false, false);
 		let mut jobs = Vec::with_capacity(layers.len());
 		for (w, out) in layers {
 			assert_eq!(w.cols(), cols, "activations do not fit the matrix");
@@ -90,6 +99,7 @@ impl Backend {
 			);
 			work += w.rows() * cols * tokens;
 			dense |= w.packing() == Packing::Dense;
+			fives |= w.packing() == Packing::Fives;
 			jobs.push((*w, Disjoint::new(out)));
 		}
 		let mut own = Vec::new();
@@ -99,8 +109,15 @@ impl Backend {
 		} else {
 			&a.tables
 		};
+		let mut own = Vec::new();
+		let fives_tables = if tokens == 1 && fives && !a.has_fives {
+			self.build_fives(a, &mut own);
+			&own
+		} else {
+			&a.fives
+		};
 		let panels: usize = jobs.iter().map(|(w, _)| w.panels()).sum();
-		self.split_by(self.grain(tokens), panels, work, |range| {
+		self.split_by(self.grain(tokens, fives), panels, work, |range| {
 			let mut skipped = 0;
 			let parts = jobs.iter().map(|(w, out)| {
 				// What is in the range of this matrix.
@@ -114,6 +131,10 @@ impl Backend {
 			if self.prefers_lookup(tokens, &parts) {
 				return self.look_up(&parts, a);
 			}
+			let (fives, parts): (Vec<_>, Vec<_>) = parts
+				.into_iter()
+				.partition(|part| tokens == 1 && part.w.packing() == Packing::Fives);
+			self.one_token_fives(&fives, a, fives_tables);
 			for Part { w, out, panels } in parts {
 				if let Some(scales) = w.blocks() {
 					self.linear_blocks(w, scales, a, panels, out);
@@ -127,12 +148,14 @@ impl Backend {
 	}
 
 	/// Panels that a part of the work has at least, if there are so many.
-	fn grain(&self, tokens: usize) -> usize {
+	fn grain(&self, tokens: usize, fives: bool) -> usize {
+		if tokens == 1 && fives {
+			return super::fives::PART_PANELS;
+		}
 		#[cfg(target_arch = "x86_64")]
 		if self.may_look_up(tokens) {
 			return super::lookup::PART_PANELS;
 		}
-		let _ = tokens;
 		1
 	}
 
@@ -166,6 +189,7 @@ impl Backend {
 				Panel::Dense(groups, corrections) => {
 					dots = kernel!(self, dense_dots(groups, tables, corrections));
 				}
+				Panel::Fives(..) => unreachable!("taken by `one_token_fives`"),
 			}
 			let first = panel * PANEL_ROWS;
 			let count = PANEL_ROWS.min(w.rows() - first);

@@ -14,6 +14,7 @@ mod attention;
 mod best;
 mod blocks;
 mod elementwise;
+mod fives;
 mod head;
 mod linear;
 #[cfg(target_arch = "x86_64")]
@@ -44,6 +45,9 @@ macro_rules! kernel {
 			let result = match $backend.isa {
 				#[cfg(target_arch = "x86_64")]
 				// SAFETY: `Backend::new` checked that the CPU has the features of the level.
+				$crate::Isa::Avx512Vbmi => unsafe { $crate::x86::avx512vbmi::$name($($argument),*) },
+				#[cfg(target_arch = "x86_64")]
+				// SAFETY: as above.
 				$crate::Isa::Avx512 => unsafe { $crate::x86::avx512::$name($($argument),*) },
 				#[cfg(target_arch = "x86_64")]
 				// SAFETY: as above.
@@ -92,9 +96,11 @@ impl Backend {
 	/// The packing of weights that is fastest here.
 	///
 	/// Threads share the memory's bandwidth but not their arithmetic: the more there are, the more
-	/// the fewer bytes of the dense packing count. `docs/benchmarks/` has the measurements.
+	/// the fewer bytes of the dense packings count. `docs/benchmarks/` has the measurements.
 	pub fn packing(&self) -> Packing {
-		if self.threads() == 1 {
+		if self.isa == Isa::Avx512Vbmi {
+			Packing::Fives
+		} else if self.threads() == 1 {
 			Packing::TwoBit
 		} else {
 			Packing::Dense

@@ -1,6 +1,6 @@
 //! Weights unpacked to a byte each, for many tokens.
 
-use super::{PANEL_ROWS, Panel, dense, two_bit};
+use super::{PANEL_ROWS, Panel, dense, fives, two_bit};
 use core::ops::Range;
 
 /// Columns unpacked at a time: whole groups of the dense packing and whole blocks of the two-bit
@@ -32,6 +32,44 @@ pub(crate) fn blocks(cols: usize) -> usize {
 	cols.div_ceil(BLOCK_COLS)
 }
 
+/// Columns `first..first + N` of rows of `stride` codes each, `N` a multiple of eight: side by side, so that rows
+/// are the lanes of what follows. Rows that a panel does not have are zeros, codes of 1.
+pub(super) fn columns<const N: usize>(
+	codes: &[u8],
+	stride: usize,
+	first: usize,
+) -> [[u8; PANEL_ROWS]; N] {
+	let mut columns = [[1; PANEL_ROWS]; N];
+	for (eight, codes) in codes.chunks(8 * stride).enumerate() {
+		for (part, columns) in columns.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+			let mut words = [u64::from_le_bytes([1; 8]); 8];
+			for (word, codes) in words.iter_mut().zip(codes.chunks_exact(stride)) {
+				*word = u64::from_le_bytes(codes[first..].as_chunks().0[part]);
+			}
+			for (column, word) in columns.iter_mut().zip(transpose(words)) {
+				column.as_chunks_mut().0[eight] = word.to_le_bytes();
+			}
+		}
+	}
+	columns
+}
+
+/// Turns eight rows of eight bytes into columns: halves of the square change places, then quarters, then bytes.
+fn transpose(mut rows: [u64; 8]) -> [u64; 8] {
+	for (distance, mask) in [
+		(4, 0x0000_0000_ffff_ffff),
+		(2, 0x0000_ffff_0000_ffff),
+		(1, 0x00ff_00ff_00ff_00ff_u64),
+	] {
+		for i in (0..8).filter(|i| i & distance == 0) {
+			let change = (rows[i] >> (8 * distance) ^ rows[i + distance]) & mask;
+			rows[i] ^= change << (8 * distance);
+			rows[i + distance] ^= change;
+		}
+	}
+	rows
+}
+
 /// Unpacks block number `block` of a panel with `cols` columns; returns its steps.
 ///
 /// Rows that the panel does not have keep what `codes` held.
@@ -49,6 +87,12 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 			let count = (BLOCK_COLS / dense::GROUP_COLS).min(groups.len() - first);
 			dense::unpack(&groups[first..][..count], codes);
 			count * (dense::GROUP_COLS / 4)
+		}
+		Panel::Fives(panel, _) => {
+			let panel = panel.block(block);
+			let cols = BLOCK_COLS.min(cols - block * BLOCK_COLS);
+			fives::unpack(panel, cols, codes);
+			cols / 4
 		}
 	}
 }

@@ -86,20 +86,7 @@ pub(super) fn put(bytes: &mut [u8], codes: &[u8], padded: usize, corrections: &m
 	let mut negatives = [0; PANEL_ROWS];
 	let groups: &mut [Group] = bytes.as_chunks_mut().0;
 	for (index, group) in groups.iter_mut().enumerate() {
-		// Columns side by side, so that rows are the lanes of what follows.
-		let mut columns = [[1; PANEL_ROWS]; GROUP_COLS];
-		for (eight, codes) in codes.chunks(8 * padded).enumerate() {
-			for (part, columns) in columns.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-				let mut words = [u64::from_le_bytes([1; 8]); 8];
-				for (word, codes) in words.iter_mut().zip(codes.chunks_exact(padded)) {
-					let codes = &codes[index * GROUP_COLS..].as_chunks().0[part];
-					*word = u64::from_le_bytes(*codes);
-				}
-				for (column, word) in columns.iter_mut().zip(transpose(words)) {
-					column.as_chunks_mut().0[eight] = word.to_le_bytes();
-				}
-			}
-		}
+		let columns = codes::columns::<GROUP_COLS>(codes, padded, index * GROUP_COLS);
 		let (signs, parts) = group.as_chunks_mut::<PANEL_ROWS>().0.split_at_mut(1);
 		let signs = &mut signs[0];
 		let mut count = [0_u8; PANEL_ROWS];
@@ -123,22 +110,6 @@ pub(super) fn put(bytes: &mut [u8], codes: &[u8], padded: usize, corrections: &m
 	for (correction, negatives) in corrections.iter_mut().zip(negatives) {
 		*correction = negatives * CORRECTION;
 	}
-}
-
-/// Turns eight rows of eight bytes into columns: halves of the square change places, then quarters, then bytes.
-fn transpose(mut rows: [u64; 8]) -> [u64; 8] {
-	for (distance, mask) in [
-		(4, 0x0000_0000_ffff_ffff),
-		(2, 0x0000_ffff_0000_ffff),
-		(1, 0x00ff_00ff_00ff_00ff_u64),
-	] {
-		for i in (0..8).filter(|i| i & distance == 0) {
-			let change = (rows[i] >> (8 * distance) ^ rows[i + distance]) & mask;
-			rows[i] ^= change << (8 * distance);
-			rows[i + distance] ^= change;
-		}
-	}
-	rows
 }
 
 /// Reads the weights of a row.

@@ -9,6 +9,7 @@ use std::fmt;
 
 pub(crate) mod codes;
 pub(crate) mod dense;
+pub(crate) mod fives;
 mod formats;
 mod pack;
 pub(crate) mod two_bit;
@@ -28,8 +29,10 @@ const COLS_MULTIPLE: usize = 32;
 pub enum Packing {
 	/// Two bits for a weight: least arithmetic.
 	TwoBit,
-	/// Five bits for three weights, 1.67 bits each: least memory.
+	/// Five bits for three weights, 1.67 bits each: less memory.
 	Dense,
+	/// Five weights in a byte, 1.6 bits each: least memory, where bytes can be permuted across registers.
+	Fives,
 }
 
 impl fmt::Display for Packing {
@@ -37,6 +40,7 @@ impl fmt::Display for Packing {
 		f.write_str(match self {
 			Self::TwoBit => "two-bit",
 			Self::Dense => "dense",
+			Self::Fives => "fives",
 		})
 	}
 }
@@ -50,7 +54,7 @@ pub struct TernaryMatrix {
 	scale: f32,
 	packing: Packing,
 	memory: Memory,
-	/// Dense only: what the decode kernel adds to each row, see [`dense`]. Padded to whole panels.
+	/// What the decode kernel adds to each row, see [`dense`] and [`fives`]. Padded to whole panels; none for two bits.
 	corrections: Vec<i32>,
 	/// When there is not one scale for all.
 	blocks: Option<BlockScales>,
@@ -251,6 +255,7 @@ impl TernaryMatrix {
 		match self.packing {
 			Packing::TwoBit => two_bit::row(self.memory.bytes(), row, &mut out),
 			Packing::Dense => dense::row(self.memory.bytes(), row, &mut out),
+			Packing::Fives => fives::row(self.memory.bytes(), self.rows, row, &mut out),
 		}
 		out
 	}
@@ -268,6 +273,10 @@ impl TernaryMatrix {
 				dense::panel(self.memory.bytes(), self.cols, panel),
 				&self.corrections.as_chunks().0[panel],
 			),
+			Packing::Fives => Panel::Fives(
+				fives::panel(self.memory.bytes(), self.rows, self.cols, panel),
+				&self.corrections.as_chunks().0[panel],
+			),
 		}
 	}
 }
@@ -279,6 +288,8 @@ pub(crate) enum Panel<'a> {
 	TwoBit(&'a [two_bit::Block]),
 	/// Groups of 24 columns, and what to add to each row.
 	Dense(&'a [dense::Group], &'a [i32; PANEL_ROWS]),
+	/// Groups of five columns, and what to add to each row.
+	Fives(fives::PanelGroups<'a>, &'a [i32; PANEL_ROWS]),
 }
 
 /// `rows * cols` for an acceptable shape.

@@ -2,7 +2,7 @@
 
 use super::{
 	BlockScales, PANEL_ROWS, PackError, Packing, TernaryMatrix, checked_count, dense,
-	expect_length, two_bit,
+	expect_length, fives, two_bit,
 };
 use crate::{math::f16_to_f32, memory::Memory};
 use rayon::prelude::*;
@@ -174,28 +174,48 @@ impl TernaryMatrix {
 		if !(scale.is_finite() && scale > 0.0) {
 			return Err(PackError::Scale(scale));
 		}
-		let (bytes, of_panel, padded) = match packing {
+		let (bytes, panel_bytes, padded) = match packing {
 			Packing::TwoBit => (two_bit::bytes(rows, cols), PANEL_ROWS * cols / 4, cols),
-			Packing::Dense => (
-				dense::bytes(rows, cols),
-				dense::bytes(PANEL_ROWS, cols),
-				dense::padded_cols(cols),
-			),
+			Packing::Dense => {
+				let padded = dense::padded_cols(cols);
+				(
+					dense::bytes(rows, cols),
+					dense::bytes(PANEL_ROWS, cols),
+					padded,
+				)
+			}
+			Packing::Fives => {
+				let padded = fives::padded_cols(cols);
+				(
+					fives::bytes(rows, cols),
+					fives::bytes(PANEL_ROWS, cols),
+					padded,
+				)
+			}
 		};
 		let mut memory = Memory::zeroed(bytes).ok_or(PackError::Memory { bytes })?;
 		let mut corrections = vec![0; rows.next_multiple_of(PANEL_ROWS)];
-		let panels = memory.bytes_mut().par_chunks_mut(of_panel);
-		let panels = panels
-			.zip(corrections.par_chunks_mut(PANEL_ROWS))
-			.enumerate();
-		let error = panels
+		// Rows that are packed together, and where their bytes go.
+		let (together, parts): (usize, Vec<Vec<&mut [u8]>>) = match packing {
+			Packing::Fives => {
+				let fours = fives::split(memory.bytes_mut(), rows, cols);
+				(fives::PANELS * PANEL_ROWS, fours)
+			}
+			Packing::TwoBit | Packing::Dense => {
+				let panels = memory.bytes_mut().chunks_mut(panel_bytes);
+				(PANEL_ROWS, panels.map(|panel| vec![panel]).collect())
+			}
+		};
+		let corrections_of = corrections.par_chunks_mut(together);
+		let parts = parts.into_par_iter().zip(corrections_of).enumerate();
+		let error = parts
 			.map_init(
 				Vec::new,
-				|codes: &mut Vec<u8>, (panel, (bytes, corrections))| {
-					let first = panel * PANEL_ROWS;
-					let count = PANEL_ROWS.min(rows - first);
+				|codes: &mut Vec<u8>, (part, (mut parts, corrections))| {
+					let first = part * together;
+					let count = together.min(rows - first);
 					// Padding is zeros: codes of 1.
-					codes.resize(PANEL_ROWS * padded, 1);
+					codes.resize(together * padded, 1);
 					let codes = &mut codes[..count * padded];
 					for (own, codes) in (first..).zip(codes.chunks_exact_mut(padded)) {
 						let codes = &mut codes[..cols];
@@ -213,8 +233,9 @@ impl TernaryMatrix {
 						observer(first, &rows);
 					}
 					match packing {
-						Packing::TwoBit => two_bit::put(bytes, codes, cols),
-						Packing::Dense => dense::put(bytes, codes, padded, corrections),
+						Packing::TwoBit => two_bit::put(parts[0], codes, cols),
+						Packing::Dense => dense::put(parts[0], codes, padded, corrections),
+						Packing::Fives => fives::put(&mut parts, codes, padded, corrections),
 					}
 					None
 				},

@@ -209,6 +209,12 @@ impl ModelConfig {
 		4 * (self.kv_width() * self.layers) as u64
 	}
 
+	/// Bytes that weights of this shape take in memory: two bits each, two bytes in the embedding, one in the head.
+	pub fn weight_bytes(&self) -> u64 {
+		let table = (self.vocab * self.hidden) as u64;
+		self.operations().position / 4 + 3 * table
+	}
+
 	/// Multiply-accumulates of this shape.
 	pub fn operations(&self) -> OperationCount {
 		let (hidden, query, kv) = (

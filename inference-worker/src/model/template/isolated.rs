@@ -1,9 +1,11 @@
 //! Templates from strangers are programs, and their language has ways to grow and to recurse without end. They run in a
 //! process of their own with limits: only that process ends when they do.
 
-use super::{Message, Request, TemplateError};
+use super::{
+	TemplateError,
+	run::{self, Job},
+};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use serde::{Deserialize, Serialize};
 use std::{
 	ffi::OsStr,
 	io::{self, Read, Write},
@@ -22,16 +24,6 @@ const SECONDS: u64 = 10;
 
 /// This program, if it takes [`WORD`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-
-/// A request that goes from process to process.
-#[derive(Serialize, Deserialize)]
-struct Job {
-	source: String,
-	bos: String,
-	eos: String,
-	/// None to see only whether the template parses.
-	messages: Option<Vec<Message>>,
-}
 
 /// From here on, this program runs the templates of model files in processes of their own: itself again, called with an
 /// argument by which this function renders and ends the process. So it has to be called before arguments are read.
@@ -68,38 +60,19 @@ fn serve() -> io::Result<()> {
 		setrlimit(resource, both)?;
 	}
 	let job: Job = serde_json::from_reader(io::stdin().lock())?;
-	let request = Request {
-		source: &job.source,
-		bos: &job.bos,
-		eos: &job.eos,
-	};
-	let result = match &job.messages {
-		Some(messages) => request.render(messages),
-		None => request.parse().map(|_| String::new()),
-	};
+	let result = run::render(&job);
 	let mut out = io::stdout().lock();
 	serde_json::to_writer(&mut out, &result)?;
 	out.flush()
 }
 
-/// Renders, or only parses, in a process of its own; none if this program does not do that.
-pub(super) fn run(
-	request: &Request<'_>,
-	messages: Option<&[Message]>,
-) -> Option<Result<String, TemplateError>> {
-	let program = PROGRAM.get()?;
-	let job = Job {
-		source: request.source.to_owned(),
-		bos: request.bos.to_owned(),
-		eos: request.eos.to_owned(),
-		messages: messages.map(<[Message]>::to_vec),
+/// Renders in a process of its own, or here if this program does not do that.
+pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
+	let Some(program) = PROGRAM.get() else {
+		return run::render(job);
 	};
 	let failed = |error: io::Error| TemplateError::Render(format!("it can't be run: {error}"));
-	Some(
-		call(program, &job)
-			.map_err(failed)
-			.and_then(|result| result),
-	)
+	call(program, job).map_err(failed)?
 }
 
 fn call(program: &PathBuf, job: &Job) -> io::Result<Result<String, TemplateError>> {

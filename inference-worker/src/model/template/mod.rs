@@ -1,17 +1,19 @@
 //! Chat templates: messages to the one text that the model was trained on.
 
 mod isolated;
+mod run;
 
 pub use isolated::isolate;
+pub(crate) use run::spaced_json;
 
 use crate::tokenizer::Tokenizer;
-use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
+use run::Job;
 use serde::{Deserialize, Serialize};
 
 /// Longest template, bytes.
 const MAX_TEMPLATE: usize = 256 * 1024;
-/// Most work of one request: instructions, and bytes in 64s, so that a template has no more than 128 MB.
-const FUEL: u64 = 2_000_000;
+/// Templates that are known to be harmless.
+const OURS: [&str; 5] = [BITNET, LLAMA3, FALCON3, CHATML, FALLBACK];
 
 /// As `ChatFormat` in microsoft/BitNet's gpu/tokenizer.py writes conversations of 2B4T.
 const BITNET: &str = "{{ bos_token }}{% for message in messages %}{{ message.role | capitalize }}: {{ message.content | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}";
@@ -21,9 +23,6 @@ const LLAMA3: &str = "{{ bos_token }}{% for message in messages %}<|start_header
 const FALCON3: &str = "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}";
 /// ChatML: Falcon-E, Qwen 3 and what is made of it.
 const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-
-/// Templates that are known to be harmless.
-const OURS: [&str; 5] = [BITNET, LLAMA3, FALCON3, CHATML, FALLBACK];
 
 /// The template of a model whose files have none, by its architecture and the markup in its vocabulary.
 pub fn built_in(architecture: Option<&str>, tokenizer: &Tokenizer) -> Option<&'static str> {
@@ -57,113 +56,114 @@ pub enum TemplateError {
 }
 
 /// A message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Message {
-	/// `system`, `user` or `assistant`.
+	/// `system`, `user`, `assistant` or `tool`.
 	pub role: String,
 	/// The text.
 	pub content: String,
+	/// Functions that the assistant called.
+	#[serde(skip_serializing_if = "Vec::is_empty")]
+	pub tool_calls: Vec<ToolCall>,
+	/// The call that a `tool` answers.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub tool_call_id: Option<String>,
+	/// The function that a `tool` is.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub name: Option<String>,
 }
 
-/// A template that parses.
+/// A call of a function, as templates know it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToolCall {
+	/// By which the answer names it.
+	pub id: String,
+	/// Always `function`.
+	pub r#type: &'static str,
+	/// What is called.
+	pub function: FunctionCall,
+}
+
+/// A function and its arguments.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FunctionCall {
+	/// The function.
+	pub name: String,
+	/// An object.
+	pub arguments: serde_json::Value,
+}
+
+/// How a model writes a call of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallFormat {
+	/// `<tool_call>{"name": …, "arguments": …}</tool_call>`: Hermes, Qwen, and models that are told so.
+	Tagged,
+	/// `{"name": …, "parameters": …}` alone: Llama 3.1.
+	Bare,
+}
+
+/// A template with the markup that it may name.
 pub struct ChatTemplate {
 	source: Option<String>,
 	bos: String,
 	eos: String,
-}
-
-/// A template and the markup that it may name.
-struct Request<'a> {
-	source: &'a str,
-	bos: &'a str,
-	eos: &'a str,
-}
-
-impl Request<'_> {
-	/// Parses the template, under the name `chat`.
-	fn parse(&self) -> Result<Environment<'_>, TemplateError> {
-		let parse = |error: minijinja::Error| TemplateError::Parse(error.to_string());
-		let mut environment = Environment::new();
-		let syntax = SyntaxConfig::builder()
-			.trim_blocks(true)
-			.lstrip_blocks(true)
-			.build()
-			.map_err(parse)?;
-		environment.set_syntax(syntax);
-		environment.set_fuel(Some(FUEL));
-		environment
-			.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-		environment.add_function(
-			"raise_exception",
-			|message: String| -> Result<Value, minijinja::Error> {
-				Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-			},
-		);
-		// No clock in here: templates that print the date get an empty one, so that prompts are reproducible.
-		environment.add_function("strftime_now", |_format: String| String::new());
-		environment
-			.add_template("chat", self.source)
-			.map_err(parse)?;
-		Ok(environment)
-	}
-
-	fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
-		let environment = self.parse()?;
-		let template = environment
-			.get_template("chat")
-			.map_err(|error| TemplateError::Parse(error.to_string()))?;
-		let messages: Vec<Value> = messages
-			.iter()
-			.map(|message| {
-				Value::from_pairs([
-					("role", message.role.as_str()),
-					("content", message.content.as_str()),
-				])
-			})
-			.collect();
-		template
-			.render(minijinja::context! {
-				messages => messages,
-				add_generation_prompt => true,
-				bos_token => self.bos,
-				eos_token => self.eos,
-			})
-			.map_err(|error| match (error.kind(), error.detail()) {
-				(ErrorKind::InvalidOperation, Some(detail)) => {
-					TemplateError::Refused(detail.to_owned())
-				}
-				_ => TemplateError::Render(error.to_string()),
-			})
-	}
-
-	/// Renders, or only parses without messages: in a process of its own, if the template is a stranger's.
-	fn run(&self, messages: Option<&[Message]>) -> Result<String, TemplateError> {
-		let strange = !OURS.contains(&self.source);
-		let apart = strange.then(|| isolated::run(self, messages)).flatten();
-		apart.unwrap_or_else(|| match messages {
-			Some(messages) => self.render(messages),
-			None => self.parse().map(|_| String::new()),
-		})
-	}
+	tools: bool,
 }
 
 impl ChatTemplate {
-	/// Checks a template, or takes the fallback; `bos` and `eos` are the markup that templates may name.
+	/// Tries a template, or takes the fallback; `bos` and `eos` are the markup that templates may name.
 	///
 	/// # Errors
 	///
-	/// [`TemplateError`] if it is too long or does not parse.
+	/// [`TemplateError::Parse`] if it is too long or makes no sense.
 	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
 		if source.is_some_and(|source| source.len() > MAX_TEMPLATE) {
 			return Err(TemplateError::Parse("longer than 256 KiB".into()));
 		}
-		let template = Self {
+		let mut template = Self {
 			source: source.map(str::to_owned),
 			bos: bos.to_owned(),
 			eos: eos.to_owned(),
+			tools: false,
 		};
-		template.request().run(None)?;
+		template.tools = template.shows_tools()?;
 		Ok(template)
+	}
+
+	/// Tries whether a tool that is handed over comes out.
+	fn shows_tools(&self) -> Result<bool, TemplateError> {
+		const PROBE: &str = "probe_of_the_template";
+		let tool = serde_json::json!({
+			"type": "function",
+			"function": { "name": PROBE, "description": "", "parameters": { "type": "object", "properties": {} } },
+		});
+		let message = Message {
+			role: "user".into(),
+			content: "x".into(),
+			..Message::default()
+		};
+		match self.render(&[message], &[tool]) {
+			Ok(text) => Ok(text.contains(PROBE)),
+			Err(TemplateError::Parse(reason)) => Err(TemplateError::Parse(reason)),
+			// It may do better with other messages.
+			Err(TemplateError::Refused(_) | TemplateError::Render(_)) => Ok(false),
+		}
+	}
+
+	/// Whether it knows functions that may be called, and messages about calls of them.
+	pub fn takes_tools(&self) -> bool {
+		self.tools
+	}
+
+	/// How the model is told to write a call.
+	pub fn call_format(&self) -> CallFormat {
+		let source = self.source.as_deref().unwrap_or_default();
+		let has = |text| source.contains(text);
+		if self.tools && has("\"parameters\": ") && !has("<tool_call>") {
+			CallFormat::Bare
+		} else {
+			CallFormat::Tagged
+		}
 	}
 
 	/// The file's own template.
@@ -171,22 +171,35 @@ impl ChatTemplate {
 		self.source.as_deref()
 	}
 
-	fn request(&self) -> Request<'_> {
-		Request {
-			source: self.source().unwrap_or(FALLBACK),
-			bos: &self.bos,
-			eos: &self.eos,
-		}
-	}
-
 	/// The prompt of a conversation, ending where the assistant's answer begins. Encode it with special tokens parsed.
 	///
-	/// Waits for another process, if the program [isolates](isolate) templates.
+	/// Tools are objects as in OpenAI's requests; a template that does not know them leaves them out. Waits for another
+	/// process, if the program [isolates](isolate) templates.
 	///
 	/// # Errors
 	///
 	/// [`TemplateError`] with the template's own words, or why it failed.
-	pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
-		self.request().run(Some(messages))
+	pub fn render(
+		&self,
+		messages: &[Message],
+		tools: &[serde_json::Value],
+	) -> Result<String, TemplateError> {
+		let source = self.source.as_deref().unwrap_or(FALLBACK);
+		let fail = |error: serde_json::Error| TemplateError::Render(error.to_string());
+		let messages = messages.iter().map(serde_json::to_value);
+		let job = Job {
+			source: source.to_owned(),
+			bos: self.bos.clone(),
+			eos: self.eos.clone(),
+			messages: messages.collect::<Result<_, _>>().map_err(fail)?,
+			tools: tools.to_vec(),
+		};
+		if OURS.contains(&source) {
+			return run::render(&job);
+		}
+		isolated::render(&job)
 	}
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,14 @@ const _: () = assert!(MAX_COLS as i64 * 15 * 127 <= i32::MAX as i64);
 ///
 /// Per block: five loads, four masks, four shifts, eight dot products.
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn head_high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
+pub(crate) fn head_high_dots(blocks: &[Block], tokens: &[&[i8]], out: &mut [[i32; BLOCK_ROWS]]) {
+	for (q, out) in tokens.iter().zip(out) {
+		*out = high_dots(blocks, q);
+	}
+}
+
+#[target_feature(enable = "neon,dotprod")]
+fn high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
 	assert_eq!(q.len(), blocks.len() * BLOCK_COLS);
 	// Of four rows each, of the low and of the high halves of bytes: two chains of additions.
 	let mut sums = [[vdupq_n_s32(0); 2]; 4];

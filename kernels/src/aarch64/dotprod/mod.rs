@@ -7,8 +7,8 @@ mod head;
 mod ternary;
 
 pub(crate) use super::neon::{
-	attention_mix, attention_scores, build_tables, dense_dots, dot_f16, head_low_dot, narrow_f16,
-	widen_f16,
+	attention_mix, attention_scores, build_fives, build_tables, dense_dots, dot_f16, fives_dots,
+	head_low_dot, narrow_f16, widen_f16,
 };
 pub(crate) use head::head_high_dots;
 pub(crate) use ternary::{multiply, two_bit_dots};

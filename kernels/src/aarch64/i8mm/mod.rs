@@ -8,8 +8,8 @@ mod ternary;
 pub(crate) use super::{
 	dotprod::{head_high_dots, two_bit_dots},
 	neon::{
-		attention_mix, attention_scores, build_tables, dense_dots, dot_f16, head_low_dot,
-		narrow_f16, widen_f16,
+		attention_mix, attention_scores, build_fives, build_tables, dense_dots, dot_f16,
+		fives_dots, head_low_dot, narrow_f16, widen_f16,
 	},
 };
 pub(crate) use ternary::multiply;

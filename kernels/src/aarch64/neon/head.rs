@@ -14,7 +14,14 @@ const _: () = assert!(FOLD as i64 * 4 * 15 * 127 <= i16::MAX as i64);
 ///
 /// Per block: four loads, four masks, four shifts, two broadcasts, sixteen multiplications that add.
 #[target_feature(enable = "neon")]
-pub(crate) fn head_high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
+pub(crate) fn head_high_dots(blocks: &[Block], tokens: &[&[i8]], out: &mut [[i32; BLOCK_ROWS]]) {
+	for (q, out) in tokens.iter().zip(out) {
+		*out = high_dots(blocks, q);
+	}
+}
+
+#[target_feature(enable = "neon")]
+fn high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
 	assert_eq!(q.len(), blocks.len() * BLOCK_COLS);
 	// Of four rows each.
 	let mut total = [vdupq_n_s32(0); 4];

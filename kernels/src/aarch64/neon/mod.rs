@@ -10,7 +10,7 @@ mod ternary;
 // The common text is compiled with NEON on every AArch64.
 pub(crate) use crate::{
 	attention::portable::{attention_mix, attention_scores},
-	portable::narrow_f16,
+	portable::{build_fives, fives_dots, narrow_f16},
 };
 pub(crate) use half::{dot_f16, widen_f16};
 pub(crate) use head::{head_high_dots, head_low_dot, nibbles};

@@ -7,6 +7,7 @@ attention_kernels!(#[target_feature(enable = "avx2,f16c")]);
 /// Eight floats.
 mod vector {
 	use crate::scalar;
+	use core::arch::x86_64::{__m256, _mm_loadu_si128, _mm256_cvtph_ps};
 
 	pub(super) use crate::x86::avx2::{prefetch, reduce};
 	pub(super) use core::arch::x86_64::{
@@ -15,6 +16,16 @@ mod vector {
 	};
 
 	pub(super) const LANES: usize = 8;
+
+	/// # Safety
+	///
+	/// `x` may be read for eight elements.
+	#[inline]
+	#[target_feature(enable = "avx2,f16c")]
+	pub(super) unsafe fn half(x: *const u16) -> __m256 {
+		// SAFETY: by the caller's promise.
+		_mm256_cvtph_ps(unsafe { _mm_loadu_si128(x.cast()) })
+	}
 
 	#[inline]
 	#[target_feature(enable = "avx2,f16c")]

@@ -15,7 +15,14 @@ const _: () = assert!(FOLD as i64 * 2 * 2 * 15 * 127 <= i16::MAX as i64);
 ///
 /// Per block: two loads, two shifts, four masks, four multiplications, four additions.
 #[target_feature(enable = "avx2,f16c")]
-pub(crate) fn head_high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
+pub(crate) fn head_high_dots(blocks: &[Block], tokens: &[&[i8]], out: &mut [[i32; BLOCK_ROWS]]) {
+	for (q, out) in tokens.iter().zip(out) {
+		*out = high_dots(blocks, q);
+	}
+}
+
+#[target_feature(enable = "avx2,f16c")]
+fn high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
 	assert_eq!(q.len(), blocks.len() * BLOCK_COLS);
 	let ones = _mm256_set1_epi16(1);
 	// Rows 0..8 and 8..16.

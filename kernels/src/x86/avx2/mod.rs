@@ -9,6 +9,7 @@ pub(crate) mod lookup;
 mod ternary;
 mod vector;
 
+pub(crate) use crate::portable::{build_fives, fives_dots};
 pub(crate) use attention::{attention_mix, attention_scores};
 pub(crate) use half::{dot_f16, narrow_f16, widen_f16};
 pub(crate) use head::{head_high_dots, head_low_dot};

@@ -17,6 +17,16 @@ mod vector {
 
 	pub(super) const LANES: usize = 16;
 
+	/// # Safety
+	///
+	/// `x` may be read for sixteen elements.
+	#[inline]
+	#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+	pub(super) unsafe fn half(x: *const u16) -> __m512 {
+		// SAFETY: by the caller's promise.
+		_mm512_cvtph_ps(unsafe { _mm256_loadu_si256(x.cast()) })
+	}
+
 	#[inline]
 	#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
 	pub(super) fn widen(halves: &[u16; scalar::LANES], out: &mut [f32; scalar::LANES]) {

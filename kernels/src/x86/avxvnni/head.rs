@@ -12,7 +12,14 @@ const _: () = assert!((MAX_COLS / 2) as i64 * 16 * 15 * 127 <= i32::MAX as i64);
 ///
 /// Per block: two loads, four masks and four dot products.
 #[target_feature(enable = "avxvnni,avx2,f16c")]
-pub(crate) fn head_high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
+pub(crate) fn head_high_dots(blocks: &[Block], tokens: &[&[i8]], out: &mut [[i32; BLOCK_ROWS]]) {
+	for (q, out) in tokens.iter().zip(out) {
+		*out = high_dots(blocks, q);
+	}
+}
+
+#[target_feature(enable = "avxvnni,avx2,f16c")]
+fn high_dots(blocks: &[Block], q: &[i8]) -> [i32; BLOCK_ROWS] {
 	assert_eq!(q.len(), blocks.len() * BLOCK_COLS);
 	let (low_mask, high_mask) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0xf0_u8 as i8));
 	// Rows 0..8 and 8..16, of the low and of the high halves of bytes.

@@ -8,6 +8,7 @@ mod ternary;
 pub(crate) use super::avx2::{
 	attention_mix, attention_scores, build_tables, dense_dots, dot_f16, narrow_f16, widen_f16,
 };
+pub(crate) use crate::portable::{build_fives, fives_dots};
 pub(crate) use head::{head_high_dots, head_low_dot};
 pub(crate) use ternary::{multiply, two_bit_dots};
 

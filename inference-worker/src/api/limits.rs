@@ -1,0 +1,183 @@
+//! What a request may cost: the time for its body and for its answer, and the memory of all bodies.
+
+use super::{ApiError, Shared};
+use axum::{
+	body::{Body, Bytes},
+	extract::{Request, State},
+	http::{HeaderValue, header},
+	middleware::Next,
+	response::{IntoResponse, Response},
+};
+use futures::StreamExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::{
+	pin::Pin,
+	sync::Arc,
+	task::{Context, Poll},
+	time::Duration,
+};
+use tokio::{
+	sync::Semaphore,
+	time::{Instant, Sleep, sleep_until, timeout, timeout_at},
+};
+use tracing::Span;
+
+/// Longest request body, bytes.
+pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
+/// Unit in which the memory of bodies is counted, bytes.
+const UNIT: usize = 1024;
+
+/// Limits of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+	/// Connections at once.
+	pub connections: usize,
+	/// Time for a request's headers, for a handshake of TLS, and for which a connection may lie idle.
+	pub header: Duration,
+	/// Time for a request's body.
+	pub body: Duration,
+	/// Time for which a client may take nothing of an answer.
+	pub write: Duration,
+	/// Time for a whole answer, waiting included.
+	pub answer: Duration,
+	/// Bytes of all bodies that are being read.
+	pub bodies: usize,
+	/// Time for which an engine with requests may seem to do nothing.
+	pub stuck: Duration,
+}
+
+impl Default for Limits {
+	fn default() -> Self {
+		Self {
+			connections: 512,
+			header: Duration::from_secs(20),
+			body: Duration::from_secs(30),
+			write: Duration::from_secs(30),
+			answer: Duration::from_secs(3600),
+			bodies: 256 * 1024 * 1024,
+			stuck: Duration::from_secs(120),
+		}
+	}
+}
+
+/// The memory for bodies.
+pub(super) fn memory(limits: &Limits) -> Arc<Semaphore> {
+	Arc::new(Semaphore::new((limits.bodies / UNIT).max(MAX_BODY / UNIT)))
+}
+
+/// The length that a request announces for its body.
+fn announced(request: &Request) -> Option<u64> {
+	let length = request.headers().get(header::CONTENT_LENGTH)?;
+	length.to_str().ok()?.parse().ok()
+}
+
+/// Refuses a body that says itself that it is too long, before any of it is read.
+pub(super) async fn refuse_long_body(request: Request, next: Next) -> Result<Response, ApiError> {
+	if announced(&request).is_some_and(|length| length > MAX_BODY as u64) {
+		return Err(ApiError::too_large());
+	}
+	Ok(next.run(request).await)
+}
+
+async fn collect(body: Body) -> Result<Bytes, ApiError> {
+	let (mut pieces, mut bytes) = (body.into_data_stream(), Vec::new());
+	while let Some(piece) = pieces.next().await {
+		let piece = piece.map_err(|_| ApiError::bad_request("the body could not be read"))?;
+		if bytes.len() + piece.len() > MAX_BODY {
+			return Err(ApiError::too_large());
+		}
+		bytes.extend_from_slice(&piece);
+	}
+	Ok(bytes.into())
+}
+
+/// Reads the whole body, in its time and within the memory of all, before the handler begins.
+pub(super) async fn read_body(
+	State(shared): State<Arc<Shared>>,
+	request: Request,
+	next: Next,
+) -> Result<Response, ApiError> {
+	let length = announced(&request).map_or(MAX_BODY, |length| length as usize);
+	let units = u32::try_from(length.min(MAX_BODY).div_ceil(UNIT)).unwrap_or(u32::MAX);
+	let memory = shared.bodies.clone().try_acquire_many_owned(units);
+	let memory = memory.map_err(|_| ApiError::too_many_bodies())?;
+	let (parts, body) = request.into_parts();
+	let body = timeout(shared.api.limits.body, collect(body)).await;
+	let body = body.map_err(|_| ApiError::body_too_slow())??;
+	let response = next.run(Request::from_parts(parts, body.into())).await;
+	drop(memory);
+	Ok(response)
+}
+
+/// Ends an answer that takes too long, and keeps the request's span around all that is done for it.
+pub(super) async fn end_in_time(
+	State(shared): State<Arc<Shared>>,
+	request: Request,
+	next: Next,
+) -> Response {
+	let deadline = Instant::now() + shared.api.limits.answer;
+	let Ok(response) = timeout_at(deadline, next.run(request)).await else {
+		return ApiError::took_too_long().into_response();
+	};
+	let events = HeaderValue::from_static("text/event-stream");
+	let is_stream = response.headers().get(header::CONTENT_TYPE) == Some(&events);
+	if !is_stream {
+		return response;
+	}
+	response.map(|body| {
+		Body::new(Timed {
+			body,
+			span: Span::current(),
+			deadline: Box::pin(sleep_until(deadline)),
+			ended: false,
+		})
+	})
+}
+
+/// A stream of events that ends in time, with an error.
+struct Timed {
+	body: Body,
+	span: Span,
+	deadline: Pin<Box<Sleep>>,
+	ended: bool,
+}
+
+impl HttpBody for Timed {
+	type Data = Bytes;
+	type Error = axum::Error;
+
+	fn poll_frame(
+		mut self: Pin<&mut Self>,
+		context: &mut Context<'_>,
+	) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+		if self.ended {
+			return Poll::Ready(None);
+		}
+		let Self {
+			body,
+			span,
+			deadline,
+			..
+		} = &mut *self;
+		let frame = span.in_scope(|| Pin::new(body).poll_frame(context));
+		if frame.is_ready() {
+			return frame;
+		}
+		if deadline.as_mut().poll(context).is_pending() {
+			return Poll::Pending;
+		}
+		// The answer is dropped, and with it what is generated for it.
+		self.body = Body::empty();
+		self.ended = true;
+		let event = format!("data: {}\n\n", ApiError::took_too_long().body());
+		Poll::Ready(Some(Ok(Frame::data(event.into()))))
+	}
+
+	fn is_end_stream(&self) -> bool {
+		self.ended || self.body.is_end_stream()
+	}
+
+	fn size_hint(&self) -> SizeHint {
+		SizeHint::default()
+	}
+}

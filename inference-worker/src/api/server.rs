@@ -1,0 +1,208 @@
+//! Accepts connections, with or without TLS, and bounds what each may cost.
+//!
+//! HTTP/1.1 alone: it is what OpenAI's clients speak, and a connection then has one request at a time.
+
+use super::Limits;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+	rt::{TokioIo, TokioTimer},
+	server::graceful::{GracefulShutdown, Watcher},
+	service::TowerToHyperService,
+};
+use std::{
+	io,
+	pin::Pin,
+	sync::Arc,
+	task::{Context, Poll, ready},
+	time::Duration,
+};
+use tokio::{
+	io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+	net::{TcpListener, TcpStream},
+	sync::Semaphore,
+	time::{Sleep, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Most headers of a request, and most bytes of all of them.
+const MAX_HEADERS: usize = 100;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Most bytes that are buffered of a connection's requests, beside bodies.
+const MAX_BUFFER: usize = 64 * 1024;
+/// Pause after an error of the system, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(500);
+/// What a connection too many is told.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Serves until `shutdown`, then until the answers under way have ended.
+pub async fn serve(
+	listener: TcpListener,
+	router: Router,
+	tls: Option<TlsAcceptor>,
+	limits: Limits,
+	shutdown: impl Future<Output = ()>,
+) {
+	let places = Arc::new(Semaphore::new(limits.connections));
+	let graceful = GracefulShutdown::new();
+	let mut shutdown = std::pin::pin!(shutdown);
+	loop {
+		let accepted = tokio::select! {
+			accepted = listener.accept() => accepted,
+			() = &mut shutdown => break,
+		};
+		let stream = match accepted {
+			Ok((stream, _)) => stream,
+			Err(error) => {
+				tracing::warn!("can't accept a connection: {error}");
+				sleep(PAUSE).await;
+				continue;
+			}
+		};
+		let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
+		let place = places.clone().try_acquire_owned();
+		tokio::spawn(async move {
+			match (place, tls) {
+				(Ok(_place), tls) => connection(stream, router, tls, limits, watcher).await,
+				(Err(_), None) => refuse(stream).await,
+				// A handshake would cost what there is none of.
+				(Err(_), Some(_)) => {}
+			}
+		});
+	}
+	drop(listener);
+	graceful.shutdown().await;
+}
+
+/// Tells a connection too many to come again.
+async fn refuse(mut stream: TcpStream) {
+	// It fits into the system's buffer, or the other side is gone.
+	drop(stream.try_write(BUSY));
+	drop(timeout(PAUSE, stream.shutdown()).await);
+}
+
+async fn connection(
+	stream: TcpStream,
+	router: Router,
+	tls: Option<TlsAcceptor>,
+	limits: Limits,
+	watcher: Watcher,
+) {
+	if let Err(error) = prepare(&stream, limits.write) {
+		tracing::debug!("can't set up a connection: {error}");
+	}
+	match tls {
+		None => requests(stream, router, limits, watcher).await,
+		Some(tls) => match timeout(limits.header, tls.accept(stream)).await {
+			Ok(Ok(stream)) => requests(stream, router, limits, watcher).await,
+			Ok(Err(error)) => tracing::debug!("no TLS: {error}"),
+			Err(_) => tracing::debug!("no TLS: the handshake took too long"),
+		},
+	}
+}
+
+/// Tokens leave one by one, and a peer that has vanished is noticed.
+fn prepare(stream: &TcpStream, patience: Duration) -> io::Result<()> {
+	stream.set_nodelay(true)?;
+	#[cfg(target_os = "linux")]
+	{
+		use rustix::net::sockopt;
+		sockopt::set_socket_keepalive(stream, true)?;
+		sockopt::set_tcp_keepidle(stream, patience)?;
+		sockopt::set_tcp_keepintvl(stream, patience / 4)?;
+		let milliseconds = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+		sockopt::set_tcp_user_timeout(stream, milliseconds)?;
+	}
+	Ok(())
+}
+
+async fn requests<S>(stream: S, router: Router, limits: Limits, watcher: Watcher)
+where
+	S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+	let stream = TokioIo::new(Impatient {
+		stream,
+		limit: limits.write,
+		stalled: None,
+	});
+	// The time for headers is also that for which a connection may lie idle.
+	let connection = http1::Builder::new()
+		.timer(TokioTimer::new())
+		.header_read_timeout(limits.header)
+		.max_headers(MAX_HEADERS)
+		.max_header_size(MAX_HEADER_BYTES)
+		.max_buf_size(MAX_BUFFER)
+		.serve_connection(stream, TowerToHyperService::new(router));
+	if let Err(error) = watcher.watch(connection).await {
+		tracing::debug!("a connection ended: {error}");
+	}
+}
+
+/// A connection whose writes fail when the other side takes nothing for too long.
+struct Impatient<S> {
+	stream: S,
+	limit: Duration,
+	/// Since when nothing could be written.
+	stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Impatient<S> {
+	fn watch<T>(
+		&mut self,
+		context: &mut Context<'_>,
+		result: Poll<io::Result<T>>,
+	) -> Poll<io::Result<T>> {
+		if result.is_ready() {
+			self.stalled = None;
+			return result;
+		}
+		let limit = self.limit;
+		let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+		ready!(stalled.as_mut().poll(context));
+		Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+	}
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+	fn poll_read(
+		mut self: Pin<&mut Self>,
+		context: &mut Context<'_>,
+		buffer: &mut ReadBuf<'_>,
+	) -> Poll<io::Result<()>> {
+		Pin::new(&mut self.stream).poll_read(context, buffer)
+	}
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+	fn poll_write(
+		mut self: Pin<&mut Self>,
+		context: &mut Context<'_>,
+		bytes: &[u8],
+	) -> Poll<io::Result<usize>> {
+		let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+		self.watch(context, result)
+	}
+
+	fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+		let result = Pin::new(&mut self.stream).poll_flush(context);
+		self.watch(context, result)
+	}
+
+	fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+		let result = Pin::new(&mut self.stream).poll_shutdown(context);
+		self.watch(context, result)
+	}
+
+	fn poll_write_vectored(
+		mut self: Pin<&mut Self>,
+		context: &mut Context<'_>,
+		buffers: &[io::IoSlice<'_>],
+	) -> Poll<io::Result<usize>> {
+		let result = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+		self.watch(context, result)
+	}
+
+	fn is_write_vectored(&self) -> bool {
+		self.stream.is_write_vectored()
+	}
+}

@@ -1,0 +1,137 @@
+//! `GET /v1/status`: what this worker is, what it runs on, and how it is connected.
+
+use super::Shared;
+use crate::{
+	energy::Meter,
+	engine::{Options, receipt::to_hex},
+};
+use aria_kernels::Backend;
+use aria_primitives::{H256, SPEC_VERSION, energy::EvidenceGrade};
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
+use sp_core::{Pair, crypto::Ss58Codec};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+
+/// What a worker runs on.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+	/// Instruction set of the kernels.
+	pub instruction_set: String,
+	/// Threads of the kernels.
+	pub threads: usize,
+	/// Where energy figures come from, in words.
+	pub energy: String,
+	/// What they are worth.
+	pub grade: EvidenceGrade,
+	/// Requests that share passes over the weights.
+	pub parallel: usize,
+	/// Requests that may wait for a place.
+	pub queue: usize,
+}
+
+impl About {
+	/// Reads what there is.
+	pub fn of(backend: &Backend, meter: &Meter, options: &Options) -> Self {
+		Self {
+			instruction_set: backend.isa().to_string(),
+			threads: backend.threads(),
+			energy: meter.describe(),
+			grade: meter.grade(),
+			parallel: options.parallel,
+			queue: options.queue,
+		}
+	}
+}
+
+/// What the duties know of the chain.
+#[derive(Debug, Default)]
+pub struct ChainLink(Mutex<Option<Connection>>);
+
+/// A connection to a node, present or past.
+#[derive(Debug, Clone, Copy)]
+struct Connection {
+	open: bool,
+	genesis: H256,
+	/// Number of the last final block seen.
+	finalized: Option<u32>,
+}
+
+impl ChainLink {
+	fn change(&self, work: impl FnOnce(&mut Option<Connection>)) {
+		work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+	}
+
+	/// Notes a connection.
+	pub(crate) fn connected(&self, genesis: H256) {
+		self.change(|connection| {
+			*connection = Some(Connection {
+				open: true,
+				genesis,
+				finalized: None,
+			});
+		});
+	}
+
+	/// Notes a final block.
+	pub(crate) fn finalized(&self, number: u32) {
+		self.change(|connection| {
+			if let Some(connection) = connection {
+				connection.finalized = Some(number);
+			}
+		});
+	}
+
+	/// Notes that the connection was lost.
+	pub(crate) fn lost(&self) {
+		self.change(|connection| {
+			if let Some(connection) = connection {
+				connection.open = false;
+			}
+		});
+	}
+
+	fn to_json(&self) -> Value {
+		let connection = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+		json!({
+			"connected": connection.is_some_and(|connection| connection.open),
+			"genesis": connection.map(|connection| to_hex(connection.genesis.as_bytes())),
+			"finalized_block": connection.and_then(|connection| connection.finalized),
+		})
+	}
+}
+
+/// `GET /v1/status`.
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
+	let (api, about) = (&shared.api, &shared.api.about);
+	let models: Vec<Value> = api
+		.models
+		.list()
+		.iter()
+		.map(|model| {
+			let root = model.facts.as_ref().map(|facts| facts.id);
+			json!({
+				"id": &*model.name,
+				"ready": model.ready,
+				"context_length": model.config.context,
+				"model_root": root.map(|root| to_hex(root.as_bytes())),
+				"requests": model.requests,
+			})
+		})
+		.collect();
+	let consent = api.consent_version.load(Ordering::Relaxed);
+	Json(json!({
+		"object": "status",
+		"version": env!("CARGO_PKG_VERSION"),
+		"backend": "native",
+		"specification": SPEC_VERSION,
+		"uptime_seconds": shared.session.uptime().as_secs(),
+		"models_count": models.len(),
+		"models": models,
+		"slots": { "parallel": about.parallel, "queue": about.queue },
+		"machine": { "instruction_set": about.instruction_set, "threads": about.threads },
+		"energy": { "source": about.energy, "grade": about.grade },
+		"account": api.signer.public().to_ss58check(),
+		"consent_version": (consent > 0).then_some(consent),
+		"chain": api.chain.as_ref().map(|link| link.to_json()),
+	}))
+}

@@ -1,0 +1,113 @@
+//! Calls of functions, found in texts that come in pieces.
+
+use super::calls::*;
+
+fn reader() -> Reader {
+	Reader::new(vec!["weather".into(), "time".into()], true)
+}
+
+/// Text, and calls as `name(arguments)`.
+fn told(items: &[Item]) -> Vec<String> {
+	items
+		.iter()
+		.map(|item| match item {
+			Item::Text(text) => text.clone(),
+			Item::Call(call) => format!("{}({})", call.name, call.arguments),
+		})
+		.collect()
+}
+
+/// Reads a text whole and cut at every place, twice; the parts together must be the items.
+fn check(text: &str, expected: &[&str]) {
+	let cuts: Vec<usize> = (0..=text.len())
+		.filter(|at| text.is_char_boundary(*at))
+		.collect();
+	for (index, first) in cuts.iter().enumerate() {
+		for second in &cuts[index..] {
+			let mut reader = reader();
+			let mut parts = Vec::new();
+			for piece in [&text[..*first], &text[*first..*second], &text[*second..]] {
+				parts.extend(reader.push(piece));
+			}
+			parts.extend(reader.finish());
+			assert_eq!(
+				told(&reader.end()),
+				expected,
+				"{text} cut at {first}, {second}"
+			);
+			let mut joined: Vec<String> = Vec::new();
+			let mut in_text = false;
+			for part in parts {
+				match part {
+					Part::Text(text) if in_text => joined.last_mut().unwrap().push_str(&text),
+					Part::Text(text) => joined.push(text),
+					Part::Call { ref name, .. } => joined.push(format!("{name}()")),
+					Part::Arguments(ref text) => {
+						let call = joined.last_mut().unwrap();
+						call.insert_str(call.len() - 1, text);
+					}
+				}
+				in_text = !joined.last().unwrap().ends_with(')');
+			}
+			assert_eq!(joined, expected, "{text} cut at {first}, {second}");
+		}
+	}
+}
+
+#[test]
+fn tagged_calls_should_be_found_between_texts() {
+	check(
+		"Let me see.\n\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"a } \\\" é\"}}\n</tool_call>\n<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>\n",
+		&[
+			"Let me see.",
+			"weather({\"city\": \"a } \\\" é\"})",
+			"time({})",
+		],
+	);
+	check(
+		"<tool_call>{\"arguments\": {\"a\": [1]}, \"name\": \"time\"}</tool_call>done",
+		&["time({\"a\":[1]})", "done"],
+	);
+}
+
+#[test]
+fn objects_alone_should_be_calls_at_the_beginning() {
+	check(
+		"\n{\"name\": \"weather\", \"parameters\": {\"a\": {\"b\": 1}}}; {\"type\": \"function\", \"name\": \"time\", \"parameters\": {}}",
+		&["weather({\"a\": {\"b\": 1}})", "time({})"],
+	);
+	for text in [
+		"{\"name\": \"nobody\", \"parameters\": {}}",
+		"{\"age\": 5}",
+		"{\"name\": \"weather\"}",
+		"See {\"name\": \"time\", \"parameters\": {}}",
+		"  {\"name\": 5}",
+	] {
+		check(text, &[text]);
+	}
+}
+
+#[test]
+fn what_is_no_call_should_stay_text() {
+	for text in [
+		"a < b, <tool, <tool_call",
+		"<tool_call>\n{\"name\": \"nobody\", \"arguments\": {}}\n</tool_call>",
+		"<tool_call>nothing</tool_call> and on",
+		"<tool_call>{\"name\": \"time\", \"argu",
+		"ends with space \n",
+	] {
+		check(text, &[text]);
+	}
+	let mut none = Reader::default();
+	let text = "<tool_call>{\"name\": \"time\", \"arguments\": {}}</tool_call>";
+	none.push(text);
+	assert_eq!(told(&none.end()), [text]);
+}
+
+#[test]
+fn call_that_is_cut_off_should_have_the_arguments_so_far() {
+	check(
+		"<tool_call>{\"name\": \"time\", \"arguments\": {\"zone\": \"Eur",
+		&["time({\"zone\": \"Eur)"],
+	);
+}

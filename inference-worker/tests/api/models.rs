@@ -1,0 +1,68 @@
+//! Several models behind one API.
+
+use super::*;
+use aria_worker::service::models::ModelChoice;
+
+#[tokio::test]
+async fn model_should_be_loaded_when_a_request_names_it() {
+	let dir = tempfile::tempdir().unwrap();
+	let choice = |name: &str, seed| {
+		let path = dir.path().join(name);
+		std::fs::write(&path, support::synth::model(seed).bytes()).unwrap();
+		ModelChoice {
+			name: Some(name.to_owned()),
+			model: path,
+		}
+	};
+	let choices = [choice("first", 1), choice("second", 2)];
+	let models = Models::open(&choices, None, backend(), Options::default(), None).unwrap();
+	let engine = models.wait_for_first().await.unwrap().engine;
+	let server = Server::of(models, engine, Guard::default()).await;
+	let listed = async || {
+		let list = server.get("/v1/models").await.json();
+		let field = |model: &Value| (model["id"].clone(), model["ready"].clone());
+		let list: Vec<_> = list["data"].as_array().unwrap().iter().map(field).collect();
+		json!(list)
+	};
+	assert_eq!(listed().await, json!([["first", true], ["second", false]]));
+	let second = server.get("/v1/models/second").await.json();
+	assert_eq!(second["meta"]["model_root"], Value::Null);
+	assert_eq!(second["meta"]["context_length"], 96);
+
+	let mut refusals = 0;
+	let answer = loop {
+		let reply = server.complete(json!({ "model": "second" })).await;
+		if reply.status == 200 {
+			break reply.json();
+		}
+		let kind = (
+			"server_error".to_owned(),
+			Value::Null,
+			json!("model_loading"),
+		);
+		assert_eq!(reply.error(503), kind);
+		let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+		assert!(seconds > 0);
+		refusals += 1;
+		tokio::time::sleep(Duration::from_millis(5)).await;
+	};
+	assert!(refusals > 0);
+	assert_eq!(listed().await, json!([["first", true], ["second", true]]));
+	// Who answered is in the answer, its fingerprint and its receipt.
+	let bytes = support::synth::model(2).bytes();
+	let expected = Model::from_bytes(&bytes, "", Packing::Dense).unwrap();
+	let file = verified(&answer, &expected);
+	assert_eq!(file.signed.receipt.model, expected.id);
+	assert_eq!(answer["model"], "second");
+	let root = hex::encode(expected.id.as_bytes());
+	assert_eq!(
+		answer["system_fingerprint"],
+		format!("aria-1-{}", &root[..16])
+	);
+	let second = server.get("/v1/models/second").await.json();
+	assert_eq!(second["meta"]["model_root"], format!("0x{root}"));
+	let first = server.complete(json!({ "model": "first" })).await.json();
+	assert_ne!(first["system_fingerprint"], answer["system_fingerprint"]);
+	let nobody = server.complete(json!({ "model": "third" })).await;
+	assert_eq!(nobody.error(404), field("model", "model_not_found"));
+}
