@@ -12,7 +12,7 @@
 
 use aria_kernels::{Backend, Isa};
 use aria_worker::{
-	api::{ApiState, Limits, router, serve},
+	api::{About, ApiState, Limits, router, serve},
 	energy::Meter,
 	engine::{Engine, EngineHandle, Event, FinishReason, GenerateRequest, Options},
 	keys::Keys,
@@ -123,12 +123,14 @@ async fn together<T: Send + 'static>(
 }
 
 /// The API on a socket, as the service has it.
-fn start(runtime: &Runtime, engine: &EngineHandle, folder: &Path) -> SocketAddr {
+fn start(runtime: &Runtime, backend: &Backend, engine: &EngineHandle, folder: &Path) -> SocketAddr {
 	let state = ApiState {
 		models: Models::of(NAME, engine.clone()),
 		signer: Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap()),
 		journal: Journal::open(folder).unwrap(),
 		consent_version: Arc::new(AtomicU32::new(1)),
+		about: About::of(backend, &Meter::default(), &Options::default()),
+		chain: None,
 		api_key: None,
 		keys: Keys::open(folder.join("keys.json")).unwrap(),
 		metrics: Metrics::new(&Registry::new()).unwrap(),
@@ -158,14 +160,19 @@ fn main() {
 	println!("| threads | streams | engine, tokens/s | API, tokens/s | overhead |");
 	println!("|---|---|---|---|---|");
 	for threads in [1, cores] {
-		let backend = Backend::new(Isa::from_env().unwrap(), threads);
+		let backend = Arc::new(Backend::new(Isa::from_env().unwrap(), threads));
 		let model = Arc::new(Model::open(&path, backend.packing()).unwrap());
-		let engine =
-			Engine::spawn(model.clone(), backend, Meter::default(), Options::default()).unwrap();
+		let engine = Engine::spawn(
+			model.clone(),
+			backend.clone(),
+			Meter::default(),
+			Options::default(),
+		)
+		.unwrap();
 		let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
 		let client = Builder::new_current_thread().enable_all().build().unwrap();
 		let folder = tempfile::tempdir().unwrap();
-		let address = start(&runtime, &engine, folder.path());
+		let address = start(&runtime, &backend, &engine, folder.path());
 		// Those whose answers do not end before.
 		let prompts: Vec<Vec<u32>> = (0..)
 			.map(|number| prompt(&model, number))

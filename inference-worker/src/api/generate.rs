@@ -121,8 +121,8 @@ async fn whole(running: Running) -> Result<Value, ApiError> {
 	Ok(answer.whole(&finished, said))
 }
 
-fn data(value: &Value) -> Result<sse::Event, Infallible> {
-	Ok(sse::Event::default().data(value.to_string()))
+fn data(json: &str) -> Result<sse::Event, Infallible> {
+	Ok(sse::Event::default().data(json))
 }
 
 /// The events of all choices as they come, with the choice's index; `None` after a choice's last one.
@@ -146,7 +146,7 @@ struct Streamed {
 
 impl Streamed {
 	/// Chunks with these parts, the first with the log probabilities that there are.
-	fn chunks(&mut self, answer: &Answer, index: usize, mut parts: Vec<Part>) -> Vec<Value> {
+	fn chunks(&mut self, answer: &Answer, index: usize, mut parts: Vec<Part>) -> Vec<String> {
 		if parts.is_empty() && !self.choice.logprobs.is_empty() {
 			parts.push(Part::Text(String::new()));
 		}
@@ -158,7 +158,7 @@ impl Streamed {
 				false => Value::Null,
 			};
 			let number = self.calls.saturating_sub(1);
-			chunks.push(answer.chunk(answer.kind.piece(index, part, number, logprobs)));
+			chunks.push(answer.chunk(&answer.kind.piece(index, part, number, logprobs)));
 		}
 		chunks
 	}
@@ -181,7 +181,7 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 	async_stream::stream! {
 		for index in 0..choices.len() {
 			if let Some(opening) = answer.kind.opening(index) {
-				yield data(&answer.chunk(opening));
+				yield data(&answer.chunk(&opening));
 			}
 		}
 		let mut merged = std::pin::pin!(merged(events));
@@ -221,7 +221,7 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 			}
 		}
 		if let Some(error) = failure {
-			yield data(&error.body());
+			yield data(&error.body().to_string());
 			return;
 		}
 		let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();

@@ -171,10 +171,6 @@ fn parse(bytes: &[u8]) -> Reply {
 }
 
 impl Server {
-	fn engine(model: &Arc<Model>, queue: usize) -> EngineHandle {
-		Self::metered(model, queue, None)
-	}
-
 	/// An engine that may have a declared power.
 	fn metered(model: &Arc<Model>, queue: usize, watts: Option<f64>) -> EngineHandle {
 		let options = Options {
