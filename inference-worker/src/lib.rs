@@ -15,5 +15,6 @@ pub mod keys;
 pub mod metrics;
 pub mod model;
 pub mod p2p;
+pub mod rpc;
 pub mod service;
 pub mod tokenizer;

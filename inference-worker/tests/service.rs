@@ -9,7 +9,7 @@ use aria_primitives::{
 };
 use aria_worker::{
 	p2p::{self, Answer, Network},
-	service::{self, ApiArgs, ServiceArgs, journal::Journal},
+	service::{self, ApiArgs, Handle, ServiceArgs, journal::Journal},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use prometheus::Registry;
@@ -194,6 +194,7 @@ async fn offline_worker_should_serve_until_it_is_told_to_end() {
 	let taken = service::run(
 		offline(port, dir.path()),
 		Registry::new(),
+		Handle::default(),
 		std::future::pending(),
 	)
 	.await;
@@ -205,6 +206,7 @@ async fn offline_worker_should_serve_until_it_is_told_to_end() {
 	let running = tokio::spawn(service::run(
 		offline(port, dir.path()),
 		Registry::new(),
+		Handle::default(),
 		async {
 			drop(stopped.await);
 		},
@@ -228,9 +230,14 @@ async fn worker_without_key_should_not_start_on_a_chain() {
 		offline: false,
 		..offline(0, dir.path())
 	};
-	let error = service::run(args, Registry::new(), std::future::pending())
-		.await
-		.unwrap_err();
+	let error = service::run(
+		args,
+		Registry::new(),
+		Handle::default(),
+		std::future::pending(),
+	)
+	.await
+	.unwrap_err();
 	assert!(error.to_string().contains("--worker-key"), "{error}");
 }
 

@@ -1,12 +1,13 @@
 //! JSON-RPC methods beside those that every Substrate node has.
 
 use aria_runtime::{AccountId, Balance, BlockNumber, Hash, Nonce, opaque::Block};
-use jsonrpsee::RpcModule;
+use aria_worker::{rpc::Rpc, service::Handle};
+use jsonrpsee::{Extensions, RpcModule, types::ErrorObjectOwned};
 use sc_consensus_babe::BabeWorkerHandle;
 use sc_consensus_grandpa::{
 	FinalityProofProvider, GrandpaJustificationStream, SharedAuthoritySet, SharedVoterState,
 };
-use sc_rpc::SubscriptionTaskExecutor;
+use sc_rpc::{DenyUnsafe, SubscriptionTaskExecutor};
 use sc_transaction_pool_api::TransactionPool;
 use sp_api::ProvideRuntimeApi;
 use sp_block_builder::BlockBuilder;
@@ -33,6 +34,16 @@ pub(crate) struct Deps<C, P, SC, B> {
 	pub(crate) keystore: KeystorePtr,
 	pub(crate) babe_worker: BabeWorkerHandle<Block>,
 	pub(crate) grandpa: GrandpaDeps<B>,
+	/// The worker beside the node, if there is one.
+	pub(crate) worker: Option<Handle>,
+}
+
+/// Denies from outside what uses this machine, or shows what people asked it.
+fn check_if_safe(extensions: &Extensions) -> Result<(), ErrorObjectOwned> {
+	let policy = extensions.get::<DenyUnsafe>().copied();
+	// The server always says; if it did not, nobody would be let in.
+	let checked = policy.unwrap_or(DenyUnsafe::Yes).check_if_safe();
+	checked.map_err(Into::into)
 }
 
 /// The methods.
@@ -54,6 +65,7 @@ where
 	SC: SelectChain<Block> + 'static,
 	B: sc_client_api::Backend<Block> + Send + Sync + 'static,
 {
+	use aria_worker::rpc::AriaRpcServer;
 	use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 	use sc_consensus_babe_rpc::{Babe, BabeApiServer};
 	use sc_consensus_grandpa_rpc::{Grandpa, GrandpaApiServer};
@@ -66,6 +78,7 @@ where
 		keystore,
 		babe_worker,
 		grandpa,
+		worker,
 	} = deps;
 	let mut module = RpcModule::new(());
 	module.merge(System::new(client.clone(), pool).into_rpc())?;
@@ -81,5 +94,6 @@ where
 		)
 		.into_rpc(),
 	)?;
+	module.merge(Rpc::new(worker, check_if_safe).into_rpc())?;
 	Ok(module)
 }

@@ -270,6 +270,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 	let enable_grandpa = !config.disable_grandpa;
 	let shared_voter_state = SharedVoterState::empty();
 
+	let worker_handle = worker.as_ref().map(Worker::handle);
 	let rpc_builder = {
 		let client = client.clone();
 		let pool = transaction_pool.clone();
@@ -296,6 +297,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 					subscription_executor,
 					finality_provider: finality_provider.clone(),
 				},
+				worker: worker_handle.clone(),
 			})
 			.map_err(Into::into)
 		})

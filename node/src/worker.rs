@@ -3,7 +3,7 @@
 //! It speaks to the chain over JSON-RPC as any other worker does (docs/adr/0002-worker-over-rpc.md), has its own
 //! threads, and can fail without stopping block production.
 
-use aria_worker::service::{ApiArgs, Role, ServiceArgs, models::ModelChoice};
+use aria_worker::service::{ApiArgs, Handle, Role, ServiceArgs, models::ModelChoice};
 use prometheus::Registry;
 use sc_service::{ChainType, Configuration, RpcHandlers, TaskManager, error::Error};
 
@@ -45,7 +45,10 @@ pub(crate) struct WorkerParams {
 }
 
 /// A worker that waits for its node.
-pub(crate) struct Worker(ServiceArgs);
+pub(crate) struct Worker {
+	args: ServiceArgs,
+	handle: Handle,
+}
 
 impl Worker {
 	/// The worker that the command line asks for.
@@ -62,7 +65,7 @@ impl Worker {
 			None if development => "//Worker".into(),
 			None => return Err(Error::Other("--worker needs --worker-key".into())),
 		};
-		Ok(Some(Self(ServiceArgs {
+		let args = ServiceArgs {
 			models: params.model.clone(),
 			weights_mib: params.weights_mib,
 			api: params.api.clone(),
@@ -72,7 +75,16 @@ impl Worker {
 			roles: params.worker_roles.clone(),
 			threads: params.worker_threads,
 			..ServiceArgs::default()
-		})))
+		};
+		Ok(Some(Self {
+			args,
+			handle: Handle::default(),
+		}))
+	}
+
+	/// Tells how it stands, from now on.
+	pub(crate) fn handle(&self) -> Handle {
+		self.handle.clone()
 	}
 
 	/// Starts it, its metrics in `registry`. When it fails, the node goes on.
@@ -91,13 +103,14 @@ impl Worker {
 		let port = port.ok_or_else(|| Error::Other("the worker needs the RPC server".into()))?;
 		let args = ServiceArgs {
 			node: format!("ws://127.0.0.1:{port}"),
-			..self.0
+			..self.args
 		};
 		tasks
 			.spawn_handle()
 			.spawn("inference-worker", Some("worker"), async move {
 				// The task ends with the node: it is dropped then.
-				let run = aria_worker::service::run(args, registry, std::future::pending());
+				let end = std::future::pending();
+				let run = aria_worker::service::run(args, registry, self.handle, end);
 				if let Err(error) = run.await {
 					tracing::error!(target: "worker", "the inference worker has stopped: {error:#}");
 				}

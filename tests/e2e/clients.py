@@ -2,12 +2,10 @@
 
 import json
 import os
-import subprocess
 from importlib.metadata import version
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-NODE = Path(os.environ.get("ARIA_E2E_JS", "/nonexistent"))
+from javascript import package_version, run_script
+
 # LiteLLM asks the internet for prices otherwise.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
@@ -115,23 +113,10 @@ class OpenAiNode:
 
     @property
     def version(self) -> str:
-        return json.loads((NODE / "node_modules/openai/package.json").read_text())["version"]
+        return package_version("openai")
 
     def ask(self, question: dict) -> dict:
-        # Beside its node_modules, because imports resolve from the importing file.
-        script = NODE / f"openai-{os.getpid()}.mjs"
-        script.write_bytes((HERE / "js" / "openai.mjs").read_bytes())
-        try:
-            done = subprocess.run(
-                ["node", script, json.dumps({**self.setup, **question})],
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-        finally:
-            script.unlink()
-        assert done.returncode == 0, done.stdout + done.stderr
-        told = json.loads(done.stdout)
+        told = run_script("openai.mjs", json.dumps({**self.setup, **question}))
         if "error" in told:
             raise Refused(told["error"])
         return told

@@ -1,7 +1,6 @@
 """What the end-to-end tests share: networks of real processes, each with its own ports and folders."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from harness import MODEL, Chain, Process, find_receipt, free_port, http_json, target_dir, wait_for  # noqa: E402
+from javascript import run_script  # noqa: E402
 
-HERE = Path(__file__).resolve().parent
 API_KEY = "sk-end-to-end"
+
+
+def pytest_configure(config) -> None:
+    config.addinivalue_line("markers", "alone: runs after all others, with nothing beside it")
 
 
 class Party:
@@ -88,6 +91,47 @@ class Validator:
         return f"/ip4/127.0.0.1/tcp/{self.p2p}/p2p/{self.chain.call('system_localPeerId')}"
 
 
+class DevNode:
+    """`aria node --dev`, which makes blocks alone, with a worker in the same process if it has a model."""
+
+    def __init__(self, folder: Path, extra=(), model: Path | None = MODEL):
+        self.folder, self.base = folder, folder / "base"
+        self.rpc, self.api, self.metrics = free_port(), free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.api}"
+        self.argv = [target_dir() / "aria", "node", "--dev", "--base-path", self.base, "--no-telemetry", "--no-mdns"]
+        self.argv += ["--rpc-port", self.rpc, "--port", free_port(), "--prometheus-port", self.metrics]
+        if model is not None:
+            self.argv += ["--worker", "--model", model, "--api-port", self.api, "--worker-threads", 1]
+        self.argv += list(extra)
+        self.chain = Chain(self.rpc)
+        self.start()
+
+    def start(self) -> None:
+        self.process = Process("node", self.argv, self.folder / "node.log")
+        try:
+            self.wait("the node's RPC", lambda: self.chain.call("system_health"), 90)
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self, what: str, check, timeout: float = 60.0):
+        return wait_for(what, check, timeout, [self.process])
+
+    def ready(self) -> dict:
+        """What the worker says of itself, once it answers."""
+        status = lambda: self.chain.call("aria_workerStatus")  # noqa: E731
+        return self.wait("the worker", lambda: (now := status())["state"] == "ready" and now["worker"], 60)
+
+    def registered(self) -> str:
+        """The worker's account, once it is registered in a final block."""
+        account = self.ready()["account"]
+        self.wait("the worker's registration", lambda: self.chain.worker(account), 90)
+        return account
+
+    def close(self) -> None:
+        self.process.kill()
+
+
 class Network:
     """Validators, workers and verifiers of one test."""
 
@@ -155,6 +199,14 @@ def offline(tmp_path):
     made.close()
 
 
+@pytest.fixture
+def dev_node(tmp_path):
+    """A development node with a worker."""
+    made = DevNode(tmp_path)
+    yield made
+    made.close()
+
+
 def generate_receipt(folder: Path, program: str = "aria-worker", *extra: str) -> dict:
     """The signed receipt of an answer of `aria-worker generate`, as `aria-worker verify` reads it."""
     path = folder / "receipt.json"
@@ -171,21 +223,7 @@ def generate_receipt(folder: Path, program: str = "aria-worker", *extra: str) ->
 
 def polkadot_api(rpc_port: int, question: dict) -> dict:
     """What `js/read.mjs` reads from the ledger through @polkadot/api."""
-    home = Path(os.environ["ARIA_E2E_JS"])
-    # Beside its node_modules, because imports resolve from the importing file; one for each of the tests that run at once.
-    script = home / f"read-{os.getpid()}.mjs"
-    script.write_bytes((HERE / "js" / "read.mjs").read_bytes())
-    try:
-        done = subprocess.run(
-            ["node", script, f"ws://127.0.0.1:{rpc_port}", json.dumps(question)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    finally:
-        script.unlink()
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return run_script("read.mjs", f"ws://127.0.0.1:{rpc_port}", json.dumps(question))
 
 
 def receipt_of(body) -> dict:

@@ -3,19 +3,16 @@
 The table is written to `e2e-clients.md` in the folder of build results; docs/clients.md has the same rows.
 """
 
-import datetime
 import http.server
 import json
-import platform
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
+import table
 from clients import CLIENTS, Refused
 from conftest import API_KEY, Network
-from harness import ROOT, target_dir
 
 STORY = "Tell me a story."
 SCHEMA = {
@@ -246,29 +243,15 @@ CHECKS = {
 }
 
 
-def row(client, cells: list[bool]) -> str:
-    return f"| {client.name} {client.version} | " + " | ".join("yes" if cell else "no" for cell in cells) + " |"
-
-
-def machine() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(names)} threads" if info.exists() else platform.machine()
-
-
 def test_clients_should_get_what_they_rely_on_and_the_documents_should_say_so(worker, model, subtests):
     """One test with a part for each cell, so that whoever runs it has the whole table."""
-    lines = ["| client | " + " | ".join(CHECKS) + " |", "|---" * (1 + len(CHECKS)) + "|"]
+    lines = table.header(CHECKS)
     for make in CLIENTS.values():
         cells = dict.fromkeys(CHECKS, False)
         for feature, check in CHECKS.items():
             with subtests.test(client=make.name, feature=feature):
                 check(make, worker, model)
                 cells[feature] = True
-        lines.append(row(make(worker.url, API_KEY, model), list(cells.values())))
-    made = f"Made by `tests/e2e/run -k test_clients` on {datetime.date.today()}, {machine()}."
-    target = target_dir().parent / "e2e-clients.md"
-    target.write_text("\n".join([made, "", *lines, ""]))
-    document = (ROOT / "docs" / "clients.md").read_text()
-    missing = [line for line in lines if line not in document]
-    assert not missing, f"docs/clients.md lacks these rows of {target}: {missing}"
+        client = make(worker.url, API_KEY, model)
+        lines.append(table.row(f"{client.name} {client.version}", cells.values()))
+    table.should_be_in_the_documents(lines, "e2e-clients.md", "test_clients")

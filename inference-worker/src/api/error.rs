@@ -80,7 +80,7 @@ impl ApiError {
 	}
 
 	/// 413.
-	pub(super) fn too_large() -> Self {
+	pub(crate) fn too_large() -> Self {
 		Self::new(
 			StatusCode::PAYLOAD_TOO_LARGE,
 			"invalid_request_error",
@@ -202,7 +202,7 @@ impl ApiError {
 	}
 
 	/// The body, also sent inside a stream whose headers are gone.
-	pub(super) fn body(&self) -> Value {
+	pub(crate) fn body(&self) -> Value {
 		json!({ "error": {
 			"message": self.message,
 			"type": self.kind,

@@ -28,6 +28,11 @@ impl Fields {
 		}
 	}
 
+	/// Gives a field a value, whatever the request says.
+	pub(super) fn set(&mut self, name: &str, value: Value) {
+		self.0.insert(name.to_owned(), value);
+	}
+
 	/// A field's value.
 	pub(super) fn get(&self, name: &str) -> Option<&Value> {
 		self.0.get(name).filter(|value| !value.is_null())

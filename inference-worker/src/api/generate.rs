@@ -10,7 +10,10 @@ use super::{
 	shape::Kind,
 	tools::calls::Part,
 };
-use crate::{engine::Event, keys::Client};
+use crate::{
+	engine::{Event, Events},
+	keys::Client,
+};
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -20,13 +23,14 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
 use std::{convert::Infallible, sync::Arc};
-use tokio::sync::mpsc;
 
+/// What follows the last chunk.
+pub(crate) const DONE: &str = "[DONE]";
 /// Most answers in a request.
 const MAX_CHOICES: usize = 32;
 
 /// A request that the engine has taken.
-struct Running {
+pub(crate) struct Running {
 	answer: Answer,
 	/// For each prompt, its choices.
 	choices: Vec<Choice>,
@@ -37,16 +41,15 @@ fn start(
 	shared: Arc<Shared>,
 	client: Option<Arc<Client>>,
 	kind: Kind,
-	body: &[u8],
+	fields: &Fields,
 ) -> Result<Running, ApiError> {
-	let fields = Fields::parse(body)?;
-	let served = shared.model(&fields)?;
+	let served = shared.model(fields)?;
 	let model = served.engine.model();
 	let options = fields.options(kind, model)?;
 	let prompts = match kind {
-		Kind::Completion => prompt::texts(&fields, "prompt", model)?,
+		Kind::Completion => prompt::texts(fields, "prompt", model)?,
 		_ => {
-			let conversation = Conversation::of_chat(&fields, options.tools.as_ref())?;
+			let conversation = Conversation::of_chat(fields, options.tools.as_ref())?;
 			vec![prompt::chat(conversation, model, model.config.context)?]
 		}
 	};
@@ -76,6 +79,24 @@ fn start(
 	Ok(Running { answer, choices })
 }
 
+/// Begins a request that came without a path: a chat if it has messages, else a completion.
+pub(crate) async fn ask(
+	shared: Arc<Shared>,
+	body: Vec<u8>,
+	stream: bool,
+) -> Result<Running, ApiError> {
+	blocking(move || {
+		let mut fields = Fields::parse(&body)?;
+		fields.set("stream", stream.into());
+		let kind = match fields.get("messages") {
+			Some(_) => Kind::Chat,
+			None => Kind::Completion,
+		};
+		start(shared, None, kind, &fields)
+	})
+	.await
+}
+
 async fn respond(
 	shared: Arc<Shared>,
 	client: Option<Extension<Arc<Client>>>,
@@ -84,7 +105,7 @@ async fn respond(
 ) -> Result<Response, ApiError> {
 	let body = body?;
 	let client = client.map(|Extension(client)| client);
-	let running = blocking(move || start(shared, client, kind, &body)).await?;
+	let running = blocking(move || start(shared, client, kind, &Fields::parse(&body)?)).await?;
 	if running.answer.stream {
 		return Ok(run::stream(chunks(running)));
 	}
@@ -109,7 +130,8 @@ pub(super) async fn completions(
 	respond(shared, client, Kind::Completion, body).await
 }
 
-async fn whole(running: Running) -> Result<Value, ApiError> {
+/// The whole answer.
+pub(crate) async fn whole(running: Running) -> Result<Value, ApiError> {
 	let Running { answer, choices } = running;
 	let (mut finished, mut said) = (Vec::new(), Vec::new());
 	// One after the other: each choice's events have room while they wait.
@@ -126,7 +148,7 @@ fn data(json: &str) -> Result<sse::Event, Infallible> {
 }
 
 /// The events of all choices as they come, with the choice's index; `None` after a choice's last one.
-fn merged(events: Vec<mpsc::Receiver<Event>>) -> impl Stream<Item = (usize, Option<Event>)> {
+fn merged(events: Vec<Events>) -> impl Stream<Item = (usize, Option<Event>)> {
 	let each = events.into_iter().enumerate().map(|(index, mut events)| {
 		stream::poll_fn(move |context| events.poll_recv(context))
 			.map(Some)
@@ -164,13 +186,30 @@ impl Streamed {
 	}
 }
 
-/// Chunks as tokens come. A failure after the headers is an error object, and the stream ends without `[DONE]`.
+/// The events of a stream. A failure after the headers is an error object, and the stream ends without `[DONE]`.
 fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+	async_stream::stream! {
+		let mut pieces = std::pin::pin!(pieces(running));
+		while let Some(piece) = pieces.next().await {
+			match piece {
+				Ok(chunk) => yield data(&chunk),
+				Err(error) => {
+					yield data(&error.body());
+					return;
+				}
+			}
+		}
+		yield Ok(sse::Event::default().data(DONE));
+	}
+}
+
+/// Chunks as tokens come; nothing follows an error.
+pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<Value, ApiError>> {
 	let Running {
 		answer,
 		mut choices,
 	} = running;
-	let take = |choice: &mut Choice| std::mem::replace(&mut choice.events, mpsc::channel(1).1);
+	let take = |choice: &mut Choice| std::mem::take(&mut choice.events);
 	let events = choices.iter_mut().map(take).collect();
 	let begin = |choice| Streamed {
 		choice,
@@ -179,55 +218,62 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 	};
 	let mut choices: Vec<Streamed> = choices.into_iter().map(begin).collect();
 	async_stream::stream! {
-		for index in 0..choices.len() {
-			if let Some(opening) = answer.kind.opening(index) {
-				yield data(&answer.chunk(&opening));
-			}
-		}
-		let mut merged = std::pin::pin!(merged(events));
-		let mut failure = None;
-		while let Some((index, event)) = merged.next().await {
-			let Some(one) = choices.get_mut(index) else {
-				continue;
-			};
-			match event {
-				Some(Event::Token(token)) => {
-					let model = answer.served.engine.model();
-					let parts = one.choice.push(model, &answer.shared.api.metrics, token);
-					for chunk in one.chunks(&answer, index, parts) {
-						yield data(&chunk);
-					}
+			for index in 0..choices.len() {
+				if let Some(opening) = answer.kind.opening(index) {
+	<<<<<<< HEAD
+					yield data(&answer.chunk(&opening));
+	=======
+					yield Ok(answer.chunk(opening));
+	>>>>>>> w-api
 				}
-				Some(Event::Done(generation)) => {
-					let parts = one.choice.reader.finish();
-					for chunk in one.chunks(&answer, index, parts) {
-						yield data(&chunk);
-					}
-					match answer.finish(*generation).await {
-						Ok(end) => {
-							yield data(&answer.end(index, &end, one.calls));
-							one.finished = Some(end);
+			}
+			let mut merged = std::pin::pin!(merged(events));
+			let mut failure = None;
+			while let Some((index, event)) = merged.next().await {
+				let Some(one) = choices.get_mut(index) else {
+					continue;
+				};
+				match event {
+					Some(Event::Token(token)) => {
+						let model = answer.served.engine.model();
+						let parts = one.choice.push(model, &answer.shared.api.metrics, token);
+						for chunk in one.chunks(&answer, index, parts) {
+							yield Ok(chunk);
 						}
-						Err(error) => failure = Some(error),
 					}
+					Some(Event::Done(generation)) => {
+						let parts = one.choice.reader.finish();
+						for chunk in one.chunks(&answer, index, parts) {
+							yield Ok(chunk);
+						}
+						match answer.finish(*generation).await {
+							Ok(end) => {
+								yield Ok(answer.end(index, &end, one.calls));
+								one.finished = Some(end);
+							}
+							Err(error) => failure = Some(error),
+						}
+					}
+					Some(Event::Error(error)) => failure = Some(error.into()),
+					Some(Event::Checked(_)) => {}
+					None if one.finished.is_none() => failure = Some(ApiError::stopped()),
+					None => {}
 				}
-				Some(Event::Error(error)) => failure = Some(error.into()),
-				Some(Event::Checked(_)) => {}
-				None if one.finished.is_none() => failure = Some(ApiError::stopped()),
-				None => {}
+				if failure.is_some() {
+					break;
+				}
 			}
-			if failure.is_some() {
-				break;
+			if let Some(error) = failure {
+	<<<<<<< HEAD
+				yield data(&error.body().to_string());
+	=======
+				yield Err(error);
+	>>>>>>> w-api
+				return;
+			}
+			let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
+			if let Some(usage) = answer.usage_chunk(&finished) {
+				yield Ok(usage);
 			}
 		}
-		if let Some(error) = failure {
-			yield data(&error.body().to_string());
-			return;
-		}
-		let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
-		if let Some(usage) = answer.usage_chunk(&finished) {
-			yield data(&usage);
-		}
-		yield Ok(sse::Event::default().data("[DONE]"));
-	}
 }

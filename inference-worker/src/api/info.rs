@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// `GET /health`: 503 while the first model is being loaded, and when an engine no longer gets on with its work.
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
-	let (status, word) = match shared.api.models.health(shared.api.limits.stuck) {
+	let (status, word) = match shared.health() {
 		Health::Ready => (StatusCode::OK, "ok"),
 		Health::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading"),
 		Health::Stuck => (StatusCode::SERVICE_UNAVAILABLE, "stuck"),
@@ -103,7 +103,8 @@ pub(super) async fn receipt(
 	let entry = blocking(move || Ok(journal.get(&hash)?)).await?;
 	let entry = entry.ok_or_else(unknown)?;
 	let committed = entry
-		.committed
+		.place
+		.committed()
 		.map(|at| json!({ "batch": at.batch, "leaf_index": at.leaf_index }));
 	Ok(Json(json!({
 		"id": to_hex(hash.as_bytes()),

@@ -32,7 +32,9 @@ mod tools;
 mod verify;
 
 pub use error::ApiError;
+pub(crate) use generate::{DONE, Running, ask, pieces, whole};
 pub use limits::Limits;
+pub(crate) use limits::MAX_BODY;
 pub use origins::Origin;
 pub use server::serve;
 pub use status::{About, ChainLink};
@@ -44,7 +46,7 @@ use crate::{
 	model::Model,
 	service::{
 		journal::Journal,
-		models::{Models, Served},
+		models::{Health, Models, Served},
 	},
 };
 use aria_primitives::{ModelId, SPEC_VERSION};
@@ -98,7 +100,7 @@ pub struct ApiState {
 }
 
 /// The state and what does not change while the server runs.
-struct Shared {
+pub(crate) struct Shared {
 	api: Arc<ApiState>,
 	/// Seconds since the Unix epoch at which the API was made.
 	started: u64,
@@ -108,6 +110,21 @@ struct Shared {
 }
 
 impl Shared {
+	/// Begins to serve.
+	pub(crate) fn new(api: Arc<ApiState>) -> Arc<Self> {
+		Arc::new(Self {
+			bodies: limits::memory(&api.limits),
+			api,
+			started: unix_seconds(),
+			session: energy::Session::new(),
+		})
+	}
+
+	/// What the engines are doing.
+	pub(crate) fn health(&self) -> Health {
+		self.api.models.health(self.api.limits.stuck)
+	}
+
 	/// The model that a request names.
 	fn model(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
 		match fields.text("model")? {
@@ -158,12 +175,11 @@ fn unix_seconds() -> u64 {
 
 /// The routes of the API.
 pub fn router(state: Arc<ApiState>) -> Router {
-	let shared = Arc::new(Shared {
-		bodies: limits::memory(&state.limits),
-		api: state,
-		started: unix_seconds(),
-		session: energy::Session::new(),
-	});
+	routes(Shared::new(state))
+}
+
+/// The routes, for a state that others use as well.
+pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 	let both = Router::new()
 		.route("/models", get(info::models))
 		.route("/models/{*id}", get(info::model))
@@ -194,7 +210,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
 		.merge(with_key)
 		.fallback(|| async { ApiError::not_found("there is nothing at this path") })
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-		.layer(DefaultBodyLimit::max(limits::MAX_BODY))
+		.layer(DefaultBodyLimit::max(MAX_BODY))
 		.layer(middleware::from_fn(limits::refuse_long_body))
 		.layer(with(shared.clone(), origins::refuse_strangers))
 		.layer(with(shared.clone(), limits::end_in_time))

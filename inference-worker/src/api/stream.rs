@@ -1,4 +1,4 @@
-//! The body of a stream of events: it ends in time, and events that come fast leave together.
+//! The body of a stream of events: it ends in time, and events that are there leave together, in one write.
 
 use super::ApiError;
 use axum::body::{Body, Bytes};
@@ -6,14 +6,10 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::{
 	pin::Pin,
 	task::{Context, Poll, ready},
-	time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::Span;
 
-/// After events have left, those that follow wait at least so long. Nobody sees the difference, and a thousand tokens a
-/// second then cost two hundred writes, each of which takes longer than making an event does.
-const PACE: Duration = Duration::from_millis(5);
 /// Bytes of events that leave together.
 const MAX_TOGETHER: usize = 64 * 1024;
 
@@ -23,8 +19,6 @@ pub(super) struct Events {
 	/// The request's, around all that is done for it.
 	span: Span,
 	deadline: Pin<Box<Sleep>>,
-	/// Until when events wait.
-	pause: Pin<Box<Sleep>>,
 	ended: bool,
 }
 
@@ -35,7 +29,6 @@ impl Events {
 			body,
 			span: Span::current(),
 			deadline: Box::pin(sleep_until(deadline)),
-			pause: Box::pin(sleep_until(Instant::now())),
 			ended: false,
 		}
 	}
@@ -73,11 +66,8 @@ impl HttpBody for Events {
 		if self.ended {
 			return Poll::Ready(None);
 		}
-		// Whoever makes events is not asked meanwhile, so that none of them wakes anybody.
-		ready!(self.pause.as_mut().poll(context));
 		let span = self.span.clone();
 		if let Poll::Ready(events) = span.in_scope(|| self.gather(context)) {
-			self.pause.as_mut().reset(Instant::now() + PACE);
 			let nothing = matches!(&events, Ok(events) if events.is_empty());
 			return Poll::Ready((!nothing).then(|| events.map(Frame::data)));
 		}

@@ -5,9 +5,11 @@
 
 mod call;
 mod node;
+mod storage;
 
 pub use call::{Arguments, Call};
 pub use node::{Header, NodeStatus, Peer};
+pub use storage::Attestation;
 
 use aria_primitives::{AccountId, H256};
 use codec::{Decode, DecodeAll, Encode};
@@ -106,6 +108,16 @@ impl Chain {
 		H256(self.client.genesis_hash().0)
 	}
 
+	/// Hash of block 1, once it is final. It tells a chain from others: a development chain that is started anew has the
+	/// same genesis as before, but another block 1.
+	pub async fn origin(&self) -> Result<Option<H256>, ChainError> {
+		if self.finalized().await?.number == 0 {
+			return Ok(None);
+		}
+		let hash = self.rpc.chain_get_block_hash(Some(1u32.into())).await;
+		Ok(hash.map_err(node)?.map(|hash| H256(hash.0)))
+	}
+
 	/// The latest final block.
 	pub async fn finalized(&self) -> Result<Block, ChainError> {
 		let at = self.client.at_current_block().await.map_err(node)?;
@@ -162,23 +174,6 @@ impl Chain {
 		let bytes = call.await.map_err(node)?;
 		R::decode_all(&mut &bytes[..])
 			.map_err(|error| ChainError::Runtime(format!("answer of {name}: {error}")))
-	}
-
-	/// An account's free balance.
-	pub async fn free_balance(&self, account: &AccountId, at: H256) -> Result<u128, ChainError> {
-		let id: &[u8] = account.as_ref();
-		let mut key = sp_crypto_hashing::twox_128(b"System").to_vec();
-		key.extend(sp_crypto_hashing::twox_128(b"Account"));
-		key.extend(sp_crypto_hashing::blake2_128(id));
-		key.extend(id);
-		let value = self.rpc.state_get_storage(&key, Some(at.0.into())).await;
-		let Some(value) = value.map_err(node)? else {
-			return Ok(0);
-		};
-		// AccountInfo: nonce, three reference counters, then AccountData, whose first field is the free balance.
-		let (_, _, _, _, free) = <(u32, u32, u32, u32, u128)>::decode(&mut &value[..])
-			.map_err(|error| ChainError::Runtime(format!("System.Account: {error}")))?;
-		Ok(free)
 	}
 
 	/// A pallet's constant.

@@ -1,11 +1,10 @@
-//! `aria-worker consent`: what the owner of a machine allows, and `sobriety`.
+//! `aria-worker consent`: what the owner of a machine allows.
 
 use super::onchain::*;
 use crate::chain::{Account, Block, Call, Chain};
 use anyhow::{Context, Result, bail, ensure};
 use aria_primitives::{
 	AccountId,
-	api::SobrietyView,
 	consent::{ConsentView, TaskKind, Terms},
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -76,10 +75,10 @@ enum ConsentCommand {
 }
 
 #[derive(Args)]
-struct KeyArgs {
+pub(super) struct KeyArgs {
 	/// The account: a secret phrase or derivation path, or file:PATH of a file that holds one.
 	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
-	worker_key: Option<String>,
+	pub(super) worker_key: Option<String>,
 }
 
 #[derive(Args)]
@@ -216,7 +215,7 @@ impl KeyArgs {
 	}
 
 	/// The account that was named, else the key's.
-	fn account(&self, named: Option<&AccountId>) -> Result<AccountId> {
+	pub(super) fn account(&self, named: Option<&AccountId>) -> Result<AccountId> {
 		if let Some(account) = named {
 			return Ok(account.clone());
 		}
@@ -287,33 +286,6 @@ fn send(node: &NodeArgs, pair: Arc<sr25519::Pair>, call: &Call) -> Result<()> {
 	eprintln!("waiting for the final block with {call}");
 	node.with(async |chain: Chain, _| Account::new(chain, pair).send(call, None).await)
 		.with_context(|| format!("{call} was not done"))
-}
-
-#[derive(Args)]
-pub(crate) struct SobrietyArgs {
-	/// SS58 address or hex; the account of --worker-key if not given.
-	#[arg(value_parser = account)]
-	account: Option<AccountId>,
-	#[command(flatten)]
-	key: KeyArgs,
-	#[command(flatten)]
-	node: NodeArgs,
-}
-
-/// Shows an account's sobriety.
-pub(super) fn sobriety(args: &SobrietyArgs) -> Result<ExitCode> {
-	let account = args.key.account(args.account.as_ref())?;
-	let view: Option<SobrietyView> = args
-		.node
-		.with(async |chain: Chain, at: Block| chain.api("sobriety", (&account,), at.hash).await)?;
-	let view = view.with_context(|| {
-		format!(
-			"{} has attested no energy, so it has no rating",
-			address(&account)
-		)
-	})?;
-	print(&sobriety_json(&account, &view), args.node.json)?;
-	Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

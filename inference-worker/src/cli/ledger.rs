@@ -145,20 +145,6 @@ pub(super) fn run(args: &LedgerArgs) -> Result<ExitCode> {
 	}
 }
 
-async fn workers(chain: &Chain, at: H256) -> Result<Vec<(AccountId, WorkerView)>, ChainError> {
-	let mut all = Vec::new();
-	loop {
-		let page: Vec<(AccountId, WorkerView)> = chain
-			.api("workers", (all.len() as u32, MAX_PAGE), at)
-			.await?;
-		let last = page.is_empty();
-		all.extend(page);
-		if last {
-			return Ok(all);
-		}
-	}
-}
-
 async fn models(chain: &Chain, at: H256) -> Result<Vec<(ModelId, ModelView)>, ChainError> {
 	let mut all = Vec::new();
 	loop {

@@ -28,6 +28,7 @@ mod paths;
 mod program;
 mod remote;
 mod serve;
+mod sobriety;
 mod tokenize;
 mod verify;
 
@@ -86,9 +87,9 @@ enum Command {
 		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
 	)]
 	Worker(Box<ServiceArgs>),
-	/// Look at a running worker's API, and make its keys.
+	/// Start the API alone, look at a running one, and make its keys.
 	#[command(
-		after_help = "Examples:\n  aria-worker api status --url http://127.0.0.1:3000\n  aria-worker api key new alice --requests-per-minute 60"
+		after_help = "Examples:\n  aria-worker api start --model model.gguf\n  aria-worker api status --url http://127.0.0.1:3000\n  aria-worker api key new alice --requests-per-minute 60"
 	)]
 	Api(api::ApiArgs),
 	/// Get, list, remove and check models.
@@ -109,11 +110,11 @@ enum Command {
 		after_help = "Examples:\n  aria-worker consent show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY\n  aria-worker consent grant --worker-key file:worker.key --cpu-percent 50 --schedule 22:00-06:00\n  aria-worker consent revoke --worker-key file:worker.key"
 	)]
 	Consent(consent::ConsentArgs),
-	/// Show an account's energy per verified operation, and its rating.
+	/// Show energy per verified operation, ratings, and what an account has attested.
 	#[command(
-		after_help = "Examples:\n  aria-worker sobriety 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY\n  aria-worker sobriety --worker-key file:worker.key --json"
+		after_help = "Examples:\n  aria-worker sobriety\n  aria-worker sobriety 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY\n  aria-worker sobriety --worker-key file:worker.key --json"
 	)]
-	Sobriety(consent::SobrietyArgs),
+	Sobriety(sobriety::SobrietyArgs),
 	/// Show a node and its peers.
 	#[command(
 		after_help = "Examples:\n  aria-worker network status\n  aria-worker network peers --json"
@@ -236,12 +237,12 @@ fn run(command: Command, program: &Program) -> Result<ExitCode> {
 		Command::Chat(args) => chat::run(&args),
 		Command::Infer(args) => infer::run(&args),
 		Command::Worker(args) => serve::run(*args),
-		Command::Api(args) => api::run(&args),
+		Command::Api(args) => api::run(args),
 		Command::Model(args) => model::run(args),
 		Command::Verify(args) => verify::run(&args),
 		Command::Ledger(args) => ledger::run(&args),
 		Command::Consent(args) => consent::run(&args),
-		Command::Sobriety(args) => consent::sobriety(&args),
+		Command::Sobriety(args) => sobriety::run(&args),
 		Command::Network(args) => network::run(&args),
 		Command::Doctor(args) => doctor::run(&args),
 		Command::Bench(args) => bench::run(&args),

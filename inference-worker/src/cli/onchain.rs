@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context, Result};
 use aria_primitives::{
 	AccountId, H256,
-	api::SobrietyView,
+	api::{MAX_PAGE, SobrietyView},
 	consent::ConsentView,
 	energy::Rating,
 	provenance::{ModelView, Record},
@@ -52,6 +52,24 @@ impl NodeArgs {
 			let block = chain.finalized().await?;
 			Ok(work(chain, block).await?)
 		})
+	}
+}
+
+/// All registered parties.
+pub(super) async fn workers(
+	chain: &Chain,
+	at: H256,
+) -> Result<Vec<(AccountId, WorkerView)>, ChainError> {
+	let mut all = Vec::new();
+	loop {
+		let page: Vec<(AccountId, WorkerView)> = chain
+			.api("workers", (all.len() as u32, MAX_PAGE), at)
+			.await?;
+		let last = page.is_empty();
+		all.extend(page);
+		if last {
+			return Ok(all);
+		}
 	}
 }
 
@@ -202,7 +220,8 @@ fn letter(rating: Rating) -> &'static str {
 	}
 }
 
-fn per_giga(view: &SobrietyView) -> Option<f64> {
+/// Millijoules per billion verified operations.
+pub(super) fn per_giga(view: &SobrietyView) -> Option<f64> {
 	(view.operations > 0).then(|| view.microjoules as f64 * 1e6 / view.operations as f64)
 }
 
@@ -241,6 +260,15 @@ fn lines(out: &mut impl std::io::Write, value: &Value) -> std::io::Result<()> {
 }
 
 fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+	// A list of objects is told one after the other.
+	if let Value::Array(list) = value
+		&& list.iter().any(Value::is_object)
+	{
+		for (index, inner) in list.iter().enumerate() {
+			flatten(&format!("{name} {}", index + 1), inner, rows);
+		}
+		return;
+	}
 	if let Value::Object(map) = value {
 		for (key, inner) in map {
 			let key = key.replace('_', " ");

@@ -208,6 +208,48 @@ mod tests {
 		}
 	}
 
+	/// Commands without commands below them, by their words.
+	fn leaves(command: &Command, words: &str, all: &mut Vec<(String, Command)>) {
+		for inner in command.get_subcommands() {
+			let words = format!("{words} {}", inner.get_name());
+			if inner.has_subcommands() {
+				leaves(inner, &words, all);
+			} else {
+				all.push((words.trim().to_owned(), inner.clone()));
+			}
+		}
+	}
+
+	#[test]
+	fn words_that_tell_something_should_tell_it_in_json() {
+		let (mut all, mut without) = (Vec::new(), Vec::new());
+		let mut command = Tool::augment_subcommands(Command::new("aria"));
+		// Options of a word are options of the words below it.
+		command.build();
+		leaves(&command, "", &mut all);
+		for (words, command) in &all {
+			let has = command
+				.get_arguments()
+				.any(|arg| arg.get_long() == Some("json"));
+			if !has && !words.ends_with("help") {
+				without.push(words.as_str());
+			}
+		}
+		// Conversations, services, and what is a file or a text for other programs already.
+		let expected = [
+			"chat",
+			"worker",
+			"api start",
+			"api key revoke",
+			"model pull",
+			"model rm",
+			"detokenize",
+			"completions",
+			"man",
+		];
+		assert_eq!(without, expected);
+	}
+
 	#[test]
 	fn variables_should_be_for_tools_alone() {
 		let command = aria().command();

@@ -1,7 +1,8 @@
 //! `aria-worker serve`.
 
 use anyhow::{Context, Result};
-use aria_worker::service::{self, ServiceArgs};
+use aria_worker::service::{self, Handle, ServiceArgs};
+use prometheus::Registry;
 use std::process::ExitCode;
 
 /// Runs the service until it is told to end.
@@ -15,7 +16,7 @@ pub(crate) fn run(args: ServiceArgs) -> Result<ExitCode> {
 	let runtime = tokio::runtime::Runtime::new().context("can't start the async runtime")?;
 	let result = runtime.block_on(async {
 		let shutdown = shutdown_signal()?;
-		service::run(args, prometheus::Registry::new(), shutdown).await
+		service::run(args, Registry::new(), Handle::default(), shutdown).await
 	});
 	// A file that is still being read does not hold up the end.
 	runtime.shutdown_timeout(std::time::Duration::from_secs(2));

@@ -5,6 +5,7 @@
 
 mod args;
 mod committer;
+mod handle;
 pub mod journal;
 pub mod models;
 mod onboarding;
@@ -14,6 +15,8 @@ mod verifier;
 
 pub(crate) use args::default_state_dir;
 pub use args::{ApiArgs, Role, ServiceArgs};
+pub use handle::Handle;
+pub(crate) use handle::{Ready, Stage};
 
 use crate::{
 	api::{self, About, ApiState, ChainLink, Limits},
@@ -26,13 +29,14 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use aria_kernels::{Backend, Isa};
-use aria_primitives::{AccountId, H256, work::Roles};
+use aria_primitives::{AccountId, work::Roles};
 use futures::FutureExt;
 use journal::Journal;
 use models::Models;
 use prometheus::Registry;
 use sp_core::{Pair, crypto::Ss58Codec, sr25519};
 use std::{
+	convert::Infallible,
 	path::Path,
 	sync::{Arc, PoisonError, RwLock, atomic::AtomicU32},
 	time::Duration,
@@ -46,17 +50,35 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// What the duties share.
 pub(crate) struct Context {
-	models: Models,
-	journal: Journal,
+	pub(crate) models: Models,
+	pub(crate) journal: Journal,
 	pair: Arc<sr25519::Pair>,
-	me: AccountId,
-	roles: Roles,
-	consent_version: Arc<AtomicU32>,
+	pub(crate) me: AccountId,
+	pub(crate) roles: Roles,
+	pub(crate) consent_version: Arc<AtomicU32>,
 	batch_every: Duration,
 	/// The present connection, for requests of verifiers.
 	chain: RwLock<Option<Chain>>,
 	/// What the API says about it.
 	link: Arc<ChainLink>,
+}
+
+impl Context {
+	fn chain(&self) -> Option<Chain> {
+		self.chain
+			.read()
+			.unwrap_or_else(PoisonError::into_inner)
+			.clone()
+	}
+
+	fn set_chain(&self, chain: Option<Chain>) {
+		*self.chain.write().unwrap_or_else(PoisonError::into_inner) = chain;
+	}
+
+	/// Whether there is a connection to a node.
+	pub(crate) fn is_connected(&self) -> bool {
+		self.chain().is_some()
+	}
 }
 
 /// Waits for a final block after the last one seen.
@@ -73,15 +95,17 @@ async fn next_block(blocks: &mut watch::Receiver<Option<Block>>) -> Result<Block
 /// Runs the service until `shutdown`, or until it can't go on.
 ///
 /// The API answers at once, with 503 until the first model is loaded, whatever the chain does; a node that can't be
-/// reached is tried again for ever. Metrics go into `registry`.
+/// reached is tried again for ever. Metrics go into `registry`; `handle` is for others in this process.
 pub async fn run(
 	args: ServiceArgs,
 	registry: Registry,
+	handle: Handle,
 	shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
 	let shutdown = shutdown.shared();
+	let _stop = handle.stop_when_dropped();
 	tokio::select! {
-		result = serve(args, registry, shutdown.clone()) => result,
+		result = serve(args, registry, &handle, shutdown.clone()) => result,
 		() = async { shutdown.clone().await; tokio::time::sleep(GRACE).await; } => {
 			tracing::warn!("answers under way were cut off");
 			Ok(())
@@ -92,6 +116,7 @@ pub async fn run(
 async fn serve(
 	args: ServiceArgs,
 	registry: Registry,
+	handle: &Handle,
 	shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> Result<()> {
 	let pair = Arc::new(args.pair()?);
@@ -153,13 +178,11 @@ async fn serve(
 		#[cfg(feature = "fault-injection")]
 		alter_token: args.alter_token,
 	});
-	tracing::info!(
-		"API on {}://{}, account {}",
-		if tls.is_some() { "https" } else { "http" },
-		listener.local_addr()?,
-		me.to_ss58check()
-	);
-	let router = api::router(state);
+	let scheme = if tls.is_some() { "https" } else { "http" };
+	let url = format!("{scheme}://{}", listener.local_addr()?);
+	tracing::info!("API on {url}, account {}", me.to_ss58check());
+	let shared = api::Shared::new(state);
+	let router = api::routes(shared.clone());
 	let server = api::serve(listener, router, tls, limits, shutdown.clone());
 	let context = Arc::new(Context {
 		models,
@@ -172,6 +195,7 @@ async fn serve(
 		chain: RwLock::new(None),
 		link,
 	});
+	handle.ready(shared, context.clone(), url);
 	let duties = async {
 		context.models.wait_for_first().await?;
 		if args.offline {
@@ -221,14 +245,7 @@ async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) ->
 	let keypair = p2p::identity(&file).with_context(|| format!("can't use {}", file.display()))?;
 	let answer: Answer = Arc::new(move |request| {
 		let context = context.clone();
-		Box::pin(async move {
-			let chain = context
-				.chain
-				.read()
-				.unwrap_or_else(PoisonError::into_inner)
-				.clone();
-			opener::hand_over(&context, chain, request).await
-		})
+		Box::pin(async move { opener::hand_over(&context, context.chain(), request).await })
 	});
 	let network = Network::start(keypair, args.listen.clone(), answer)
 		.await
@@ -240,22 +257,15 @@ async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) ->
 /// Serves the chain for ever, connecting again whenever the connection is lost.
 async fn follow(context: &Context, node: &str, network: &Network) {
 	let mut pause = FIRST_RETRY;
-	let mut genesis: Option<H256> = None;
 	loop {
 		match Chain::connect(node).await {
 			Ok(chain) => {
-				if genesis.is_some_and(|before| before != chain.genesis()) {
-					tracing::warn!("the node at {node} is of another chain than before");
-				}
-				genesis = Some(chain.genesis());
 				pause = FIRST_RETRY;
 				tracing::info!("connected to {node}");
-				context.link.connected(chain.genesis());
-				set_chain(context, Some(chain.clone()));
-				let error = session(context, &chain, network).await;
+				let Err(error) = attend(context, &chain, network).await;
 				context.link.lost();
-				set_chain(context, None);
-				tracing::warn!("{error}; connecting again");
+				context.set_chain(None);
+				tracing::warn!("{error:#}; connecting again");
 			}
 			Err(error) => tracing::warn!("waiting for the node at {node}: {error}"),
 		}
@@ -264,11 +274,18 @@ async fn follow(context: &Context, node: &str, network: &Network) {
 	}
 }
 
-fn set_chain(context: &Context, chain: Option<Chain>) {
-	*context
-		.chain
-		.write()
-		.unwrap_or_else(PoisonError::into_inner) = chain;
+/// Finds out which chain this is, then does what is due there.
+async fn attend(context: &Context, chain: &Chain, network: &Network) -> Result<Infallible> {
+	let origin = loop {
+		match chain.origin().await? {
+			Some(origin) => break origin,
+			None => tokio::time::sleep(FIRST_RETRY).await,
+		}
+	};
+	context.journal.go_to(origin).await?;
+	context.link.connected(chain.genesis());
+	context.set_chain(Some(chain.clone()));
+	Err(session(context, chain, network).await.into())
 }
 
 /// Does everything that is due, over one connection, until it is lost.

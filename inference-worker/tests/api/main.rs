@@ -172,7 +172,7 @@ fn parse(bytes: &[u8]) -> Reply {
 
 impl Server {
 	/// An engine that may have a declared power.
-	fn metered(model: &Arc<Model>, queue: usize, watts: Option<f64>) -> EngineHandle {
+	fn engine(model: &Arc<Model>, queue: usize, watts: Option<f64>) -> EngineHandle {
 		let options = Options {
 			parallel: 1,
 			queue,
@@ -190,7 +190,7 @@ impl Server {
 	}
 
 	async fn guarded(model: &Arc<Model>, queue: usize, guard: Guard<'_>) -> Self {
-		let engine = Self::metered(model, queue, guard.watts);
+		let engine = Self::engine(model, queue, guard.watts);
 		Self::of(Models::of("aria-demo", engine.clone()), engine, guard).await
 	}
 

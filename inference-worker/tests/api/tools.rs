@@ -180,7 +180,7 @@ async fn tools_should_be_told_to_the_model_unless_none_may_be_used() {
 		let reply = server.post("/apply-template", with(talk(), change)).await;
 		reply.json()["prompt"].as_str().unwrap().to_owned()
 	};
-	let plain = prompt(json!({})).await;
+	let plain = prompt(json!({ "messages": asking(json!({}))["messages"] })).await;
 	let told = prompt(asking(json!({}))).await;
 	assert!(told.contains("{\"name\": \"weather\", \"parameters\": {\"properties\": {\"city\""));
 	assert!(told.contains("<tool_call>"));

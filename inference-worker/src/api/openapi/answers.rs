@@ -286,7 +286,7 @@ pub(super) struct ModelInfo {
 	object: String,
 	created: u64,
 	owned_by: String,
-	/// Whether it is in memory.
+	/// Whether it is in memory; if not, the first request for it gets 503 while it is loaded.
 	ready: bool,
 	meta: ModelMeta,
 }
@@ -373,8 +373,17 @@ pub(super) struct Verification {
 
 #[derive(ToSchema)]
 pub(super) struct Health {
-	/// `ok`, or what is the matter.
-	status: String,
+	status: HealthWord,
+}
+
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum HealthWord {
+	Ok,
+	/// The first model is not in memory yet.
+	Loading,
+	/// Requests make no progress.
+	Stuck,
 }
 
 /// What the worker is, and what it runs on.
@@ -406,6 +415,7 @@ pub(super) struct ModelStatus {
 	id: String,
 	ready: bool,
 	context_length: u64,
+	/// Null until it was loaded once.
 	#[schema(required)]
 	model_root: Option<String>,
 	/// Waiting or running.

@@ -26,21 +26,24 @@ enum Errors {
 	/// The path does not take this method.
 	#[response(status = 405)]
 	MethodNotAllowed(Error),
-	/// The body or the answer took too long.
+	/// The body took too long.
 	#[response(status = 408)]
 	Timeout(Error),
 	/// The body is too long.
 	#[response(status = 413)]
 	TooLarge(Error),
-	/// The queue is full, or the key has used what it may. `Retry-After` says when to come back.
-	#[response(status = 429)]
+	/// The queue or the memory for bodies is full, or the key has used what it may. `Retry-After` says when to come back.
+	#[response(status = 429, headers(("Retry-After" = u64, description = "Seconds.")))]
 	TooManyRequests(Error),
 	/// The worker failed.
 	#[response(status = 500)]
 	Failed(Error),
-	/// The model is being loaded, or the worker is stopping.
-	#[response(status = 503)]
+	/// The model is being loaded or waits for memory: `Retry-After` says when to come back. Or its engine has stopped.
+	#[response(status = 503, headers(("Retry-After" = u64, description = "Seconds.")))]
 	Unavailable(Error),
+	/// The answer took longer than the worker allows.
+	#[response(status = 504)]
+	AnswerTimeout(Error),
 }
 
 /// Answers a conversation.
@@ -159,7 +162,8 @@ fn metrics() {}
 	get, path = "/health", tag = "worker", security(()),
 	responses(
 		(status = 200, description = "It can.", body = Health),
-		(status = 503, description = "It can't, or not yet.", body = Health),
+		(status = 403, description = "A web page of another origin asks.", body = Error),
+		(status = 503, description = "Not yet (`loading`), or an engine no longer gets on with its work (`stuck`).", body = Health),
 	),
 )]
 fn health() {}

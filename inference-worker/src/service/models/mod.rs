@@ -225,6 +225,15 @@ impl Models {
 		.collect()
 	}
 
+	/// Requests that the engines are answering, or that wait.
+	pub fn requests(&self) -> usize {
+		let queued = |state: &State| match state {
+			State::Ready { engine, .. } => engine.queued(),
+			_ => 0,
+		};
+		self.states().iter().map(queued).sum()
+	}
+
 	/// The first model: what requests mean that name none.
 	pub fn first(&self) -> Result<Served, Unavailable> {
 		self.take(0)

@@ -61,19 +61,23 @@ async fn restart_should_keep_receipts_and_batches() {
 	assert_eq!(ids(&journal), [leaves[4]]);
 	assert_eq!(held(&journal, &leaves[0]).file, files[0]);
 	assert_eq!(
-		held(&journal, &leaves[2]).committed,
+		held(&journal, &leaves[2]).place.committed(),
 		Some(Committed {
 			batch: 9,
 			leaf_index: 2
 		})
 	);
-	assert_eq!(held(&journal, &leaves[3]).committed, None);
+	assert_eq!(held(&journal, &leaves[3]).place, Place::Pending);
 	let pending = journal.pending();
 	assert_eq!(pending.len(), 1);
 	assert_eq!((pending[0].from, pending[0].until), (10, 50));
 	let (file, proof) = journal.leaf(9, 1).unwrap().unwrap();
 	let root = merkle::root(&leaves[..3]);
 	assert!(merkle::verify(&root, 3, 1, &file.signed.leaf(), &proof));
+	let shown = journal.proof(&leaves[1]).unwrap();
+	assert_eq!((shown.root, shown.count, &shown.path), (root, 3, &proof));
+	assert_eq!((shown.at.batch, shown.at.leaf_index), (9, 1));
+	assert_eq!(journal.proof(&leaves[3]), None, "not final");
 	let none = |batch, leaf| journal.leaf(batch, leaf).unwrap().is_none();
 	assert!(none(9, 3) && none(8, 0));
 	// Given up, it waits again, before younger ones.
@@ -81,6 +85,82 @@ async fn restart_should_keep_receipts_and_batches() {
 	assert_eq!(ids(&journal), leaves[3..]);
 	drop(journal);
 	assert_eq!(ids(&Journal::open(dir.path()).unwrap()), leaves[3..]);
+}
+
+#[tokio::test]
+async fn receipts_should_be_duties_to_the_chain_they_were_written_on() {
+	let dir = tempfile::tempdir().unwrap();
+	let (one, two) = (H256::repeat_byte(1), H256::repeat_byte(2));
+	let mut journal = Journal::open(dir.path()).unwrap();
+	let mut leaves = Vec::new();
+	for seed in 0..3 {
+		leaves.push(journal.record(receipt(seed)).await.unwrap());
+	}
+	// Written before there was a chain, they are for the first one.
+	journal.go_to(one).await.unwrap();
+	let root = journal.begin_batch(vec![leaves[0]], 0, 40).await.unwrap();
+	journal.commit_batch(root, 3).await.unwrap();
+	journal.begin_batch(vec![leaves[1]], 4, 40).await.unwrap();
+	journal.go_to(two).await.unwrap();
+	for restart in [false, true] {
+		if restart {
+			drop(journal);
+			journal = Journal::open(dir.path()).unwrap();
+		}
+		assert!(ids(&journal).is_empty() && journal.pending().is_empty());
+		assert!(
+			journal.leaf(3, 0).unwrap().is_none(),
+			"a batch of the other chain"
+		);
+		for id in &leaves {
+			assert_eq!(held(&journal, id).place, Place::OtherChain);
+		}
+		assert!(journal.begin_batch(vec![leaves[2]], 0, 9).await.is_err());
+	}
+	// The same numbers on this chain are other batches.
+	let other = journal.record(receipt(9)).await.unwrap();
+	let root = journal.begin_batch(vec![other], 0, 40).await.unwrap();
+	journal.commit_batch(root, 3).await.unwrap();
+	assert_eq!(journal.leaf(3, 0).unwrap().unwrap().0.signed.leaf(), other);
+	let counts = journal.counts();
+	assert_eq!((counts.receipts, counts.waiting), (4, 0));
+	assert_eq!((counts.pending, counts.committed), (0, 1));
+	// Back on the first chain everything is due again.
+	journal.go_to(one).await.unwrap();
+	drop(journal);
+	let journal = Journal::open(dir.path()).unwrap();
+	assert_eq!(ids(&journal), [leaves[2]]);
+	assert_eq!(journal.pending()[0].leaves, [leaves[1]]);
+	assert_eq!(
+		journal.leaf(3, 0).unwrap().unwrap().0.signed.leaf(),
+		leaves[0]
+	);
+	assert_eq!(held(&journal, &other).place, Place::OtherChain);
+	let lines = || std::fs::read(dir.path().join(FILE_NAME)).unwrap();
+	let before = lines();
+	journal.go_to(one).await.unwrap();
+	assert_eq!(lines(), before, "the chain it is on is nothing new");
+}
+
+#[tokio::test]
+async fn latest_receipts_should_come_in_pages() {
+	let dir = tempfile::tempdir().unwrap();
+	let journal = Journal::open(dir.path()).unwrap();
+	let mut leaves = Vec::new();
+	for seed in 0..5 {
+		leaves.push(journal.record(receipt(seed)).await.unwrap());
+	}
+	let page = |before, limit| {
+		let page = journal.latest(before, limit).unwrap();
+		let numbers = page.iter().map(|one| (one.number, one.id));
+		numbers.collect::<Vec<_>>()
+	};
+	assert_eq!(page(None, 2), [(4, leaves[4]), (3, leaves[3])]);
+	assert_eq!(page(Some(3), 2), [(2, leaves[2]), (1, leaves[1])]);
+	assert_eq!(page(Some(1), 2), [(0, leaves[0])]);
+	assert_eq!(page(Some(0), 2), []);
+	assert_eq!(page(Some(u64::MAX), 9).len(), 5);
+	assert_eq!(page(None, 0), []);
 }
 
 #[tokio::test]

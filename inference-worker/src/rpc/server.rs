@@ -1,0 +1,218 @@
+//! The methods, for a node's RPC server.
+
+use super::{AriaRpcServer, error::*, types::*};
+use crate::{
+	api::{self, ApiError, MAX_BODY},
+	engine::receipt::{parse_hash, to_hex},
+	service::{
+		Handle, Ready, Stage,
+		models::{Health, Listed},
+	},
+};
+use aria_primitives::{H256, api::MAX_PAGE};
+use futures::StreamExt;
+use jsonrpsee::{
+	Extensions, PendingSubscriptionSink, SubscriptionMessage, SubscriptionSink,
+	core::{RpcResult, SubscriptionResult, async_trait},
+	types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE},
+};
+use serde_json::{Value, value::RawValue};
+use sp_core::crypto::Ss58Codec;
+use std::sync::{Arc, atomic::Ordering};
+
+/// Receipts on a page if the caller doesn't say.
+const PAGE: u32 = 16;
+
+/// Denies what strangers may not do, by what the server knows of the connection.
+pub type Check = fn(&Extensions) -> Result<(), ErrorObjectOwned>;
+
+/// The methods.
+#[derive(Debug)]
+pub struct Rpc {
+	worker: Option<Handle>,
+	check: Check,
+}
+
+fn identifier(text: &str) -> RpcResult<H256> {
+	let wrong = || {
+		let message = "a receipt's identifier is 32 bytes in hex";
+		ErrorObjectOwned::owned(INVALID_PARAMS_CODE, message, None::<()>)
+	};
+	parse_hash(text).ok_or_else(wrong)
+}
+
+impl Rpc {
+	/// The methods of a node with this worker, if it has one.
+	pub fn new(worker: Option<Handle>, check: Check) -> Self {
+		Self { worker, check }
+	}
+
+	fn stage(&self) -> RpcResult<Stage> {
+		let worker = self.worker.as_ref().ok_or_else(|| {
+			Code::NoWorker.error(
+				"this node runs without a worker: start it with --worker and --model, see `aria node --help`",
+			)
+		})?;
+		Ok(worker.stage())
+	}
+
+	fn ready(&self) -> RpcResult<Arc<Ready>> {
+		match self.stage()? {
+			Stage::Ready(ready) => Ok(ready),
+			Stage::Loading => Err(Code::Loading.error("the worker is not ready yet; try again")),
+			Stage::Stopped => {
+				Err(Code::Stopped.error("the worker has stopped; the node's log says why"))
+			}
+		}
+	}
+
+	/// Begins to answer a request.
+	async fn ask(
+		&self,
+		extensions: &Extensions,
+		request: &RawValue,
+		stream: bool,
+	) -> RpcResult<api::Running> {
+		(self.check)(extensions)?;
+		let ready = self.ready()?;
+		let body = request.get().as_bytes();
+		if body.len() > MAX_BODY {
+			return Err(of_api(&ApiError::too_large()));
+		}
+		let running = api::ask(ready.shared.clone(), body.to_vec(), stream).await;
+		running.map_err(|error| of_api(&error))
+	}
+}
+
+#[async_trait]
+impl AriaRpcServer for Rpc {
+	fn worker_status(&self) -> RpcResult<Status> {
+		let (state, worker) = match self.stage()? {
+			Stage::Loading => (State::Loading, None),
+			Stage::Ready(ready) => (ready.shared.health().into(), Some(ready.worker())),
+			Stage::Stopped => (State::Stopped, None),
+		};
+		Ok(Status { state, worker })
+	}
+
+	fn receipt(&self, extensions: &Extensions, id: String) -> RpcResult<Option<Receipt>> {
+		(self.check)(extensions)?;
+		let ready = self.ready()?;
+		let id = identifier(&id)?;
+		let entry = ready.context.journal.get(&id).map_err(of_journal)?;
+		Ok(entry.map(|entry| Receipt::new(to_hex(id.as_bytes()), &entry)))
+	}
+
+	fn receipts(
+		&self,
+		extensions: &Extensions,
+		limit: Option<u32>,
+		before: Option<u64>,
+	) -> RpcResult<Page> {
+		(self.check)(extensions)?;
+		let limit = limit.unwrap_or(PAGE).clamp(1, MAX_PAGE) as usize;
+		let listed = self.ready()?.context.journal.latest(before, limit);
+		let listed = listed.map_err(of_journal)?;
+		let next = listed.last().map(|last| last.number);
+		Ok(Page {
+			receipts: listed.into_iter().map(Into::into).collect(),
+			next: next.filter(|next| *next > 0),
+		})
+	}
+
+	fn receipt_proof(&self, id: String) -> RpcResult<Option<Proof>> {
+		let ready = self.ready()?;
+		Ok(ready
+			.context
+			.journal
+			.proof(&identifier(&id)?)
+			.map(Into::into))
+	}
+
+	fn pending_batches(&self) -> RpcResult<Vec<PendingBatch>> {
+		let pending = self.ready()?.context.journal.pending();
+		Ok(pending.into_iter().map(Into::into).collect())
+	}
+
+	async fn complete(&self, extensions: &Extensions, request: Box<RawValue>) -> RpcResult<Value> {
+		let running = self.ask(extensions, &request, false).await?;
+		let answer = api::whole(running).await;
+		answer.map_err(|error| of_api(&error))
+	}
+
+	async fn subscribe_completion(
+		&self,
+		pending: PendingSubscriptionSink,
+		extensions: &Extensions,
+		request: Box<RawValue>,
+	) -> SubscriptionResult {
+		let running = match self.ask(extensions, &request, true).await {
+			Ok(running) => running,
+			Err(error) => {
+				pending.reject(error).await;
+				return Ok(());
+			}
+		};
+		let sink = pending.accept().await?;
+		tokio::select! {
+			// Dropping the answer cancels it.
+			() = sink.closed() => Ok(()),
+			result = send(&sink, running) => result,
+		}
+	}
+}
+
+/// Sends an answer's chunks; a reader that is slow is waited for.
+async fn send(sink: &SubscriptionSink, running: api::Running) -> SubscriptionResult {
+	let mut pieces = std::pin::pin!(api::pieces(running));
+	while let Some(piece) = pieces.next().await {
+		let failed = piece.is_err();
+		let chunk = piece.unwrap_or_else(|error| error.body());
+		sink.send(SubscriptionMessage::from_json(&chunk)?).await?;
+		if failed {
+			return Ok(());
+		}
+	}
+	sink.send(SubscriptionMessage::from_json(&api::DONE)?)
+		.await?;
+	Ok(())
+}
+
+impl From<Health> for State {
+	fn from(health: Health) -> Self {
+		match health {
+			Health::Loading => Self::Loading,
+			Health::Ready => Self::Ready,
+			Health::Stuck => Self::Stuck,
+		}
+	}
+}
+
+impl From<Listed> for Model {
+	fn from(listed: Listed) -> Self {
+		Self {
+			id: listed.name.to_string(),
+			root: listed.facts.map(|facts| to_hex(facts.id.as_bytes())),
+			context_length: listed.config.context,
+			ready: listed.ready,
+		}
+	}
+}
+
+impl Ready {
+	fn worker(&self) -> Worker {
+		let context = &self.context;
+		Worker {
+			account: context.me.to_ss58check(),
+			roles: context.roles,
+			api: self.url.clone(),
+			models: context.models.list().into_iter().map(Into::into).collect(),
+			requests: context.models.requests(),
+			chain: ChainStatus {
+				connected: context.is_connected(),
+				consent_version: context.consent_version.load(Ordering::Relaxed),
+			},
+			receipts: context.journal.counts(),
+		}
+	}
+}
