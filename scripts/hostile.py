@@ -124,7 +124,6 @@ async def slow_reader(port: int) -> None:
     body = json.dumps({**body, "logprobs": True, "top_logprobs": 20, "max_tokens": 200}).encode()
     path = HEAD.replace(b"completions", b"chat/completions")
     writer.write(path + b"content-length: %d\r\n\r\n" % len(body) + body)
-    # Only one buffer of it is ever read.
     writer.transport.pause_reading()
     await asyncio.sleep(PATIENCE)
     _reset(writer)

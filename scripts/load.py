@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hostile
-from harness import MODEL, Chain, Failure, Process, free_port, http_json, target_dir, wait_for
+from harness import MODEL, Chain, Failure, Process, Scale, free_port, http_json, target_dir, wait_for
 
 
 @dataclass
@@ -150,37 +150,49 @@ async def run(port: int, pid: int, clients: int, seconds: float, attacks: int) -
     }
 
 
-def slot(chain: Chain, number: int | None = None) -> tuple[int, int]:
-    """Number and BABE slot of a block, the best one if none is named."""
-    at = [chain.call("chain_getBlockHash", number)] if number is not None else []
-    header = chain.call("chain_getHeader", *at)
+def slot(chain: Chain) -> tuple[int, int]:
+    """Number and BABE slot of the best block."""
+    header = chain.call("chain_getHeader")
     for log in header["digest"]["logs"]:
-        raw = bytes.fromhex(log[2:])
         # A pre-runtime digest of BABE: kind, engine, length, variant, authority, slot.
-        if raw[:5] == b"\x06BABE":
-            return int(header["number"], 16), int.from_bytes(raw[11:19], "little")
+        if log.startswith("0x0642414245"):
+            digest = Scale(bytes.fromhex(log[12:]))
+            digest.compact()
+            digest.take(5)
+            return int(header["number"], 16), digest.uint(8)
     raise Failure("a block without a slot")
 
 
 class Node:
-    """`aria node --dev --worker` on the demonstration model."""
+    """`aria node --dev --worker` on the demonstration model, or the worker as a process of its own beside the node."""
 
-    def __init__(self, folder: Path, extra=()):
+    def __init__(self, folder: Path, cache_mib: int, apart: bool = False):
         self.rpc, self.api = free_port(), free_port()
-        argv = [target_dir() / "aria", "node", "--dev", "--base-path", folder / "node", "--no-telemetry"]
-        argv += ["--rpc-port", self.rpc, "--port", free_port(), "--no-prometheus"]
-        argv += ["--worker", "--model", MODEL, "--api-port", self.api, *extra]
+        node = [target_dir() / "aria", "node", "--dev", "--base-path", folder / "node", "--no-telemetry"]
+        node += ["--rpc-port", self.rpc, "--port", free_port(), "--no-prometheus"]
+        served = ["--model", MODEL, "--api-port", self.api]
+        worker = [target_dir() / "aria-worker", "serve", "--worker-key", "//Worker", "--state-dir", folder / "worker"]
+        worker += ["--node", f"ws://127.0.0.1:{self.rpc}", "--cache-mib", cache_mib, *served]
+        if not apart:
+            node += ["--worker", "--worker-cache-mib", cache_mib, *served]
         self.chain = Chain(self.rpc)
-        self.process = Process("node", argv, folder / "node.log")
+        self.processes = [Process("node", node, folder / "node.log")]
+        if apart:
+            self.processes.append(Process("worker", worker, folder / "worker.log"))
 
     def wait(self) -> None:
         health = f"http://127.0.0.1:{self.api}/health"
-        wait_for("the worker", lambda: http_json("GET", health)[0] == 200, 90, [self.process])
-        wait_for("blocks", lambda: self.chain.best() >= 3, 90, [self.process])
+        wait_for("the worker", lambda: http_json("GET", health)[0] == 200, 90, self.processes)
+        wait_for("blocks", lambda: self.chain.best() >= 3, 90, self.processes)
 
     @property
     def pid(self) -> int:
-        return self.process.popen.pid
+        """The process with the worker."""
+        return self.processes[-1].popen.pid
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.stop()
 
 
 def on_node(node: Node, clients: int, seconds: float, attacks: int) -> dict:
@@ -197,10 +209,11 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--attacks", type=int, default=2, help="hostile clients of each kind at the same time; 0 for none")
-    parser.add_argument("extra", nargs="*", help="more options of the node, after --")
+    parser.add_argument("--cache-mib", type=int, default=64, help="memory for keys and values; full within seconds")
+    parser.add_argument("--apart", action="store_true", help="the worker in a process of its own")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aria-load-") as folder:
-        node = Node(Path(folder), args.extra)
+        node = Node(Path(folder), args.cache_mib, args.apart)
         try:
             node.wait()
             print(json.dumps(on_node(node, args.clients, args.seconds, args.attacks), indent=2))
@@ -208,7 +221,7 @@ def main() -> int:
             print(failure, file=sys.stderr)
             return 1
         finally:
-            node.process.stop()
+            node.stop()
     return 0
 
 

@@ -31,5 +31,6 @@ pub fn begin(name: &str) {
 
 /// Runs a target's reader.
 pub fn read(name: &str, bytes: &[u8]) {
-	(target(name).reader)(bytes);
+	// Most are refused; that is no news.
+	drop((target(name).reader)(bytes));
 }

@@ -1,6 +1,6 @@
 //! Small good inputs of every reader, from which tests and fuzz targets make bad ones.
 
-use super::readers::{self, BREAK};
+use super::readers::{self, BREAK, Outcome};
 use aria_worker::model::gguf::GgufWriter;
 use serde_json::{Value, json};
 
@@ -19,15 +19,14 @@ const Q2_0: Format = (42, |n| n / 64 * 18);
 /// A reader and what it is first tried on.
 pub(crate) struct Target {
 	pub(crate) name: &'static str,
-	/// Whether an input was taken.
-	pub(crate) reader: fn(&[u8]) -> bool,
+	pub(crate) reader: fn(&[u8]) -> Outcome,
 	/// Inputs that are taken.
 	pub(crate) seeds: fn() -> Vec<Vec<u8>>,
 }
 
 const fn target(
 	name: &'static str,
-	reader: fn(&[u8]) -> bool,
+	reader: fn(&[u8]) -> Outcome,
 	seeds: fn() -> Vec<Vec<u8>>,
 ) -> Target {
 	Target {

@@ -97,7 +97,7 @@ fn check(name: &str, cases: u32) {
 	let target = seeds::TARGETS.iter().find(|one| one.name == name).unwrap();
 	let (reader, seeds) = (target.reader, (target.seeds)());
 	for (number, seed) in seeds.iter().enumerate() {
-		assert!(reader(seed), "seed {number} is not taken");
+		assert_eq!(reader(seed), Ok(()), "seed {number}");
 	}
 	let config = ProptestConfig {
 		cases,
@@ -111,7 +111,8 @@ fn check(name: &str, cases: u32) {
 		.run(&damaged, |(seed, damages)| {
 			let mut bytes = seeds[seed].clone();
 			damages.iter().for_each(|damage| damage.apply(&mut bytes));
-			reader(&bytes);
+			// Most are refused; that is no news.
+			drop(reader(&bytes));
 			Ok(())
 		})
 		.unwrap();

@@ -1,4 +1,4 @@
-//! Chat templates: what they make of conversations, and what is refused.
+//! Chat templates: what they make of conversations, and what is refused. Those that end a process are in `cli/`.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
@@ -11,7 +11,7 @@ fn messages(contents: &[&str]) -> Vec<Message> {
 	both.map(|(content, role)| Message {
 		role: (*role).to_owned(),
 		content: (*content).to_owned(),
-		..Default::default()
+		..Message::default()
 	})
 	.collect()
 }

@@ -24,6 +24,8 @@ pub(super) struct Answer {
 	/// Who answers. It stays in memory meanwhile.
 	pub(super) served: Served,
 	fingerprint: String,
+	/// A chunk's beginning, which all of them share.
+	head: String,
 	pub(super) kind: Kind,
 	pub(super) stream: bool,
 	include_usage: bool,
@@ -107,7 +109,8 @@ impl Answer {
 		client: Option<Arc<Client>>,
 	) -> Self {
 		let under_way = shared.api.metrics.under_way();
-		Self {
+		let mut answer = Self {
+			head: String::new(),
 			shared,
 			fingerprint: fingerprint(served.engine.model()),
 			served,
@@ -120,7 +123,12 @@ impl Answer {
 			client,
 			_under_way: under_way,
 			alone: prompts * options.choices == 1,
-		}
+		};
+		let mut head = answer.common().to_string();
+		// The object goes on.
+		head.pop();
+		answer.head = head;
+		answer
 	}
 
 	/// Signs the receipt and returns once the journal has it.
@@ -169,13 +177,19 @@ impl Answer {
 	}
 
 	fn frame(&self, choices: Value) -> Value {
+		let mut frame = self.common();
+		frame["choices"] = choices;
+		frame
+	}
+
+	/// What every object of the answer says.
+	fn common(&self) -> Value {
 		json!({
 			"id": self.id,
 			"object": self.kind.object(self.stream),
 			"created": self.created,
 			"model": &*self.served.name,
 			"system_fingerprint": self.fingerprint,
-			"choices": choices,
 		})
 	}
 
@@ -199,33 +213,37 @@ impl Answer {
 		answer
 	}
 
-	/// A chunk of a streamed answer.
-	pub(super) fn chunk(&self, choice: Value) -> Value {
-		let mut chunk = self.frame(json!([choice]));
-		if self.include_usage {
-			chunk["usage"] = Value::Null;
-		}
-		chunk
+	/// A chunk of a streamed answer. There is one for each token, so only what differs is made anew.
+	pub(super) fn chunk(&self, choice: &Value) -> String {
+		let usage = if self.include_usage {
+			r#","usage":null"#
+		} else {
+			""
+		};
+		format!(r#"{},"choices":[{choice}]{usage}}}"#, self.head)
 	}
 
 	/// The last chunk of a choice with so many calls: why it ended, with its receipt.
-	pub(super) fn end(&self, index: usize, finished: &Finished, calls: usize) -> Value {
+	pub(super) fn end(&self, index: usize, finished: &Finished, calls: usize) -> String {
 		let mut choice = self.kind.ending(index, finished.reason(calls));
 		if self.alone {
-			let mut end = self.chunk(choice);
+			let mut end = self.frame(json!([choice]));
+			if self.include_usage {
+				end["usage"] = Value::Null;
+			}
 			end["aria"] = finished.aria.clone();
-			return end;
+			return end.to_string();
 		}
 		choice["aria"] = finished.aria.clone();
-		self.chunk(choice)
+		self.chunk(&choice)
 	}
 
 	/// The chunk with the usage, if it was asked for.
-	pub(super) fn usage_chunk(&self, finished: &[Finished]) -> Option<Value> {
+	pub(super) fn usage_chunk(&self, finished: &[Finished]) -> Option<String> {
 		self.include_usage.then(|| {
 			let mut chunk = self.frame(json!([]));
 			chunk["usage"] = usage(finished, self.choices);
-			chunk
+			chunk.to_string()
 		})
 	}
 }

@@ -10,7 +10,10 @@ use super::{
 	shape::Kind,
 	tools::calls::Part,
 };
-use crate::{engine::Event, keys::Client};
+use crate::{
+	engine::{Event, Events},
+	keys::Client,
+};
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -20,7 +23,6 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
 use std::{convert::Infallible, sync::Arc};
-use tokio::sync::mpsc;
 
 /// What follows the last chunk.
 pub(crate) const DONE: &str = "[DONE]";
@@ -141,12 +143,12 @@ pub(crate) async fn whole(running: Running) -> Result<Value, ApiError> {
 	Ok(answer.whole(&finished, said))
 }
 
-fn data(value: &Value) -> Result<sse::Event, Infallible> {
-	Ok(sse::Event::default().data(value.to_string()))
+fn data(json: &str) -> Result<sse::Event, Infallible> {
+	Ok(sse::Event::default().data(json))
 }
 
 /// The events of all choices as they come, with the choice's index; `None` after a choice's last one.
-fn merged(events: Vec<mpsc::Receiver<Event>>) -> impl Stream<Item = (usize, Option<Event>)> {
+fn merged(events: Vec<Events>) -> impl Stream<Item = (usize, Option<Event>)> {
 	let each = events.into_iter().enumerate().map(|(index, mut events)| {
 		stream::poll_fn(move |context| events.poll_recv(context))
 			.map(Some)
@@ -166,7 +168,7 @@ struct Streamed {
 
 impl Streamed {
 	/// Chunks with these parts, the first with the log probabilities that there are.
-	fn chunks(&mut self, answer: &Answer, index: usize, mut parts: Vec<Part>) -> Vec<Value> {
+	fn chunks(&mut self, answer: &Answer, index: usize, mut parts: Vec<Part>) -> Vec<String> {
 		if parts.is_empty() && !self.choice.logprobs.is_empty() {
 			parts.push(Part::Text(String::new()));
 		}
@@ -178,7 +180,7 @@ impl Streamed {
 				false => Value::Null,
 			};
 			let number = self.calls.saturating_sub(1);
-			chunks.push(answer.chunk(answer.kind.piece(index, part, number, logprobs)));
+			chunks.push(answer.chunk(&answer.kind.piece(index, part, number, logprobs)));
 		}
 		chunks
 	}
@@ -207,7 +209,7 @@ pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<Value, ApiEr
 		answer,
 		mut choices,
 	} = running;
-	let take = |choice: &mut Choice| std::mem::replace(&mut choice.events, mpsc::channel(1).1);
+	let take = |choice: &mut Choice| std::mem::take(&mut choice.events);
 	let events = choices.iter_mut().map(take).collect();
 	let begin = |choice| Streamed {
 		choice,
@@ -216,54 +218,62 @@ pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<Value, ApiEr
 	};
 	let mut choices: Vec<Streamed> = choices.into_iter().map(begin).collect();
 	async_stream::stream! {
-		for index in 0..choices.len() {
-			if let Some(opening) = answer.kind.opening(index) {
-				yield Ok(answer.chunk(opening));
-			}
-		}
-		let mut merged = std::pin::pin!(merged(events));
-		let mut failure = None;
-		while let Some((index, event)) = merged.next().await {
-			let Some(one) = choices.get_mut(index) else {
-				continue;
-			};
-			match event {
-				Some(Event::Token(token)) => {
-					let model = answer.served.engine.model();
-					let parts = one.choice.push(model, &answer.shared.api.metrics, token);
-					for chunk in one.chunks(&answer, index, parts) {
-						yield Ok(chunk);
-					}
+			for index in 0..choices.len() {
+				if let Some(opening) = answer.kind.opening(index) {
+	<<<<<<< HEAD
+					yield data(&answer.chunk(&opening));
+	=======
+					yield Ok(answer.chunk(opening));
+	>>>>>>> w-api
 				}
-				Some(Event::Done(generation)) => {
-					let parts = one.choice.reader.finish();
-					for chunk in one.chunks(&answer, index, parts) {
-						yield Ok(chunk);
-					}
-					match answer.finish(*generation).await {
-						Ok(end) => {
-							yield Ok(answer.end(index, &end, one.calls));
-							one.finished = Some(end);
+			}
+			let mut merged = std::pin::pin!(merged(events));
+			let mut failure = None;
+			while let Some((index, event)) = merged.next().await {
+				let Some(one) = choices.get_mut(index) else {
+					continue;
+				};
+				match event {
+					Some(Event::Token(token)) => {
+						let model = answer.served.engine.model();
+						let parts = one.choice.push(model, &answer.shared.api.metrics, token);
+						for chunk in one.chunks(&answer, index, parts) {
+							yield Ok(chunk);
 						}
-						Err(error) => failure = Some(error),
 					}
+					Some(Event::Done(generation)) => {
+						let parts = one.choice.reader.finish();
+						for chunk in one.chunks(&answer, index, parts) {
+							yield Ok(chunk);
+						}
+						match answer.finish(*generation).await {
+							Ok(end) => {
+								yield Ok(answer.end(index, &end, one.calls));
+								one.finished = Some(end);
+							}
+							Err(error) => failure = Some(error),
+						}
+					}
+					Some(Event::Error(error)) => failure = Some(error.into()),
+					Some(Event::Checked(_)) => {}
+					None if one.finished.is_none() => failure = Some(ApiError::stopped()),
+					None => {}
 				}
-				Some(Event::Error(error)) => failure = Some(error.into()),
-				Some(Event::Checked(_)) => {}
-				None if one.finished.is_none() => failure = Some(ApiError::stopped()),
-				None => {}
+				if failure.is_some() {
+					break;
+				}
 			}
-			if failure.is_some() {
-				break;
+			if let Some(error) = failure {
+	<<<<<<< HEAD
+				yield data(&error.body().to_string());
+	=======
+				yield Err(error);
+	>>>>>>> w-api
+				return;
+			}
+			let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
+			if let Some(usage) = answer.usage_chunk(&finished) {
+				yield Ok(usage);
 			}
 		}
-		if let Some(error) = failure {
-			yield Err(error);
-			return;
-		}
-		let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
-		if let Some(usage) = answer.usage_chunk(&finished) {
-			yield Ok(usage);
-		}
-	}
 }

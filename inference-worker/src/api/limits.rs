@@ -1,6 +1,6 @@
 //! What a request may cost: the time for its body and for its answer, and the memory of all bodies.
 
-use super::{ApiError, Shared};
+use super::{ApiError, Shared, stream::Events};
 use axum::{
 	body::{Body, Bytes},
 	extract::{Request, State},
@@ -9,18 +9,11 @@ use axum::{
 	response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use std::{
-	pin::Pin,
-	sync::Arc,
-	task::{Context, Poll},
-	time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
 	sync::Semaphore,
-	time::{Instant, Sleep, sleep_until, timeout, timeout_at},
+	time::{Instant, timeout, timeout_at},
 };
-use tracing::Span;
 
 /// Longest request body, bytes.
 pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -120,64 +113,8 @@ pub(super) async fn end_in_time(
 		return ApiError::took_too_long().into_response();
 	};
 	let events = HeaderValue::from_static("text/event-stream");
-	let is_stream = response.headers().get(header::CONTENT_TYPE) == Some(&events);
-	if !is_stream {
+	if response.headers().get(header::CONTENT_TYPE) != Some(&events) {
 		return response;
 	}
-	response.map(|body| {
-		Body::new(Timed {
-			body,
-			span: Span::current(),
-			deadline: Box::pin(sleep_until(deadline)),
-			ended: false,
-		})
-	})
-}
-
-/// A stream of events that ends in time, with an error.
-struct Timed {
-	body: Body,
-	span: Span,
-	deadline: Pin<Box<Sleep>>,
-	ended: bool,
-}
-
-impl HttpBody for Timed {
-	type Data = Bytes;
-	type Error = axum::Error;
-
-	fn poll_frame(
-		mut self: Pin<&mut Self>,
-		context: &mut Context<'_>,
-	) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-		if self.ended {
-			return Poll::Ready(None);
-		}
-		let Self {
-			body,
-			span,
-			deadline,
-			..
-		} = &mut *self;
-		let frame = span.in_scope(|| Pin::new(body).poll_frame(context));
-		if frame.is_ready() {
-			return frame;
-		}
-		if deadline.as_mut().poll(context).is_pending() {
-			return Poll::Pending;
-		}
-		// The answer is dropped, and with it what is generated for it.
-		self.body = Body::empty();
-		self.ended = true;
-		let event = format!("data: {}\n\n", ApiError::took_too_long().body());
-		Poll::Ready(Some(Ok(Frame::data(event.into()))))
-	}
-
-	fn is_end_stream(&self) -> bool {
-		self.ended || self.body.is_end_stream()
-	}
-
-	fn size_hint(&self) -> SizeHint {
-		SizeHint::default()
-	}
+	response.map(|body| Body::new(Events::new(body, deadline)))
 }

@@ -26,6 +26,7 @@ mod run;
 mod server;
 mod shape;
 mod status;
+mod stream;
 mod tls;
 mod tools;
 mod verify;

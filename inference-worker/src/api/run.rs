@@ -11,7 +11,7 @@ use super::{
 	},
 };
 use crate::{
-	engine::{Event, GenerateRequest, TokenEvent},
+	engine::{Event, Events, GenerateRequest, TokenEvent},
 	metrics::Metrics,
 	model::Model,
 };
@@ -28,7 +28,6 @@ use std::{
 	convert::Infallible,
 	time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
 
 /// How often a silent stream shows that it is alive, for as long as a prompt is being read.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -54,7 +53,7 @@ pub(super) struct Choice {
 	pub(super) logprobs: Logprobs,
 	pub(super) reader: Reader,
 	/// Dropping it cancels the choice.
-	pub(super) events: mpsc::Receiver<Event>,
+	pub(super) events: Events,
 	/// When the engine took it; `None` once its first token has come.
 	waiting: Option<Instant>,
 }

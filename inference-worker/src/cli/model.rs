@@ -55,6 +55,9 @@ enum ModelCommand {
 	Verify {
 		/// Name as `list` shows it.
 		name: String,
+		/// One JSON object.
+		#[arg(long)]
+		json: bool,
 	},
 }
 
@@ -65,20 +68,28 @@ pub(crate) fn run(args: ModelArgs) -> Result<ExitCode> {
 		ModelCommand::Pull { name, offline } => pull_model(&store, &name, offline),
 		ModelCommand::List { json, known } => list(&store, json, known),
 		ModelCommand::Rm { name, yes } => remove(&store, &name, yes),
-		ModelCommand::Verify { name } => {
-			let mut wrong = false;
-			for (file, fault) in store.verify(&name)? {
-				wrong |= fault.is_some();
-				println!("{}: {}", file.path, fault.as_deref().unwrap_or("ok"));
-			}
-			if wrong {
-				eprintln!(
-					"damaged: run `aria-worker model pull {name}` to fetch what is wrong again"
-				);
-			}
-			Ok(ExitCode::from(u8::from(wrong)))
+		ModelCommand::Verify { name, json } => verify(&store, &name, json),
+	}
+}
+
+fn verify(store: &Store, name: &str, as_json: bool) -> Result<ExitCode> {
+	let found = store.verify(name)?;
+	let wrong = found.iter().any(|(_, fault)| fault.is_some());
+	if as_json {
+		let files: Vec<_> = found
+			.iter()
+			.map(|(file, fault)| json!({ "path": file.path, "fault": fault }))
+			.collect();
+		println!("{}", json!({ "model": name, "ok": !wrong, "files": files }));
+	} else {
+		for (file, fault) in &found {
+			println!("{}: {}", file.path, fault.as_deref().unwrap_or("ok"));
 		}
 	}
+	if wrong {
+		eprintln!("damaged: run `aria-worker model pull {name}` to fetch what is wrong again");
+	}
+	Ok(ExitCode::from(u8::from(wrong)))
 }
 
 fn pull_model(store: &Store, name: &str, offline: bool) -> Result<ExitCode> {

@@ -44,6 +44,7 @@ impl Program {
 	/// Parses the command line; options that it does not give come from the environment, then from the
 	/// configuration file. Ends the program when they are wrong or help was asked for.
 	pub fn matches(&self) -> ArgMatches {
+		crate::model::template::isolate();
 		let mut arguments = std::env::args_os().collect();
 		let prepared = config::find(&mut arguments).and_then(|file| {
 			let command = self.command();
@@ -231,7 +232,7 @@ mod tests {
 			let has = command
 				.get_arguments()
 				.any(|arg| arg.get_long() == Some("json"));
-			if !has && !words.ends_with("help") {
+			if !has && !words.split(' ').any(|word| word == "help") {
 				without.push(words.as_str());
 			}
 		}
@@ -240,7 +241,6 @@ mod tests {
 			"chat",
 			"worker",
 			"api start",
-			"api key revoke",
 			"model pull",
 			"model rm",
 			"detokenize",

@@ -5,6 +5,7 @@
 pub mod cache;
 mod draft;
 pub mod evaluate;
+mod events;
 pub mod forward;
 pub mod generate;
 pub mod grammar;
@@ -20,6 +21,7 @@ pub mod trace;
 pub mod types;
 pub mod worker;
 
+pub use events::Events;
 #[cfg(feature = "fault-injection")]
 pub use generate::alter_token;
 pub use scheduler::{Options, Scheduler};

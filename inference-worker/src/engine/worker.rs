@@ -2,6 +2,7 @@
 
 use super::{
 	evaluate::embed,
+	events::Events,
 	generate::prepare,
 	scheduler::{Options, Scheduler},
 	sequence::Sink,
@@ -19,7 +20,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 enum Job {
-	Generate(GenerateRequest, mpsc::Sender<Event>),
+	Generate(GenerateRequest, Writer),
 	Recheck(RecheckRequest, oneshot::Sender<RecheckResult>),
 	Embed(Vec<u32>, oneshot::Sender<Result<Vec<f32>, EngineError>>),
 }
@@ -68,22 +69,33 @@ impl Drop for Place {
 	}
 }
 
-/// An answer's events.
-struct Events {
+/// The engine's side of an answer's events. Dropping it ends them.
+struct Writer {
 	sender: mpsc::Sender<Event>,
+	ended: Option<oneshot::Sender<()>>,
+}
+
+/// An answer.
+struct Answer {
+	writer: Writer,
 	place: Place,
 }
 
-impl Sink for Events {
+impl Sink for Answer {
 	fn send(&mut self, event: Event) {
+		let last = !matches!(event, Event::Token(_));
 		// The channel has room for every token and the end, so sending fails only when nobody listens.
-		drop(self.sender.try_send(event));
+		drop(self.writer.sender.try_send(event));
+		if let Some(ended) = self.writer.ended.take_if(|_| last) {
+			// As above.
+			drop(ended.send(()));
+		}
 	}
 
 	fn is_closed(&self) -> bool {
 		// Asked before each layer.
 		self.place.0.note_progress();
-		self.sender.is_closed()
+		self.writer.sender.is_closed()
 	}
 }
 
@@ -136,9 +148,9 @@ impl Engine {
 						inbox.try_recv().ok()
 					};
 					match job {
-						Some(Job::Generate(request, sender)) => {
+						Some(Job::Generate(request, writer)) => {
 							let place = place();
-							scheduler.generate(request, Box::new(Events { sender, place }));
+							scheduler.generate(request, Box::new(Answer { writer, place }));
 						}
 						Some(Job::Recheck(request, sender)) => {
 							let (sender, place) = (Some(sender), place());
@@ -218,12 +230,17 @@ impl EngineHandle {
 		})
 	}
 
-	/// Queues a request; dropping the receiver cancels it. The last event is `Done` or `Error`.
-	pub fn submit(&self, request: GenerateRequest) -> Result<mpsc::Receiver<Event>, SubmitError> {
+	/// Queues a request; dropping the events cancels it. The last event is `Done` or `Error`.
+	pub fn submit(&self, request: GenerateRequest) -> Result<Events, SubmitError> {
 		let request = prepare(&self.model, request)?;
-		let (events, receiver) = mpsc::channel(request.max_tokens as usize + 2);
-		self.send(Job::Generate(request, events))?;
-		Ok(receiver)
+		let (sender, receiver) = mpsc::channel(request.max_tokens as usize + 2);
+		let (end, ended) = oneshot::channel();
+		let writer = Writer {
+			sender,
+			ended: Some(end),
+		};
+		self.send(Job::Generate(request, writer))?;
+		Ok(Events::new(receiver, ended))
 	}
 
 	/// Re-executes an answer: log probabilities, or the fault found. Dropping the future cancels.

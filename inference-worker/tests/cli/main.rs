@@ -6,7 +6,10 @@ mod bench;
 mod doctor;
 mod logs;
 mod settings;
+#[path = "../support/mod.rs"]
+mod support;
 mod talk;
+mod templates;
 
 use serde_json::Value;
 use std::{

@@ -1,0 +1,177 @@
+//! An answer's events, on the side of whoever reads them.
+
+use super::types::Event;
+use std::{
+	fmt,
+	pin::Pin,
+	task::{Context, Poll, ready},
+	time::Duration,
+};
+use tokio::{
+	sync::{mpsc, oneshot},
+	time::{Instant, Sleep, sleep},
+};
+
+/// After all events that were there have been read, the next ones wait so long, unless the answer ends. Nobody sees the
+/// difference; but waking a reader for each of a thousand tokens a second costs the engine more than it may.
+const PACE: Duration = Duration::from_millis(5);
+
+/// The events of an answer. Dropping it cancels the answer.
+pub struct Events {
+	receiver: mpsc::Receiver<Event>,
+	/// Resolves once the last event is there, however the answer ended.
+	ended: Option<oneshot::Receiver<()>>,
+	/// Whether events were read since the last pause.
+	read: bool,
+	pause: Option<Pin<Box<Sleep>>>,
+	paused: bool,
+}
+
+impl Events {
+	pub(super) fn new(receiver: mpsc::Receiver<Event>, ended: oneshot::Receiver<()>) -> Self {
+		Self {
+			receiver,
+			ended: Some(ended),
+			read: false,
+			pause: None,
+			paused: false,
+		}
+	}
+
+	/// The next event; `None` after the last one.
+	pub async fn recv(&mut self) -> Option<Event> {
+		std::future::poll_fn(|context| self.poll_recv(context)).await
+	}
+
+	/// As [`recv`](Self::recv).
+	pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+		loop {
+			if self.paused {
+				ready!(self.poll_pause(context));
+				(self.paused, self.read) = (false, false);
+			}
+			match self.receiver.try_recv() {
+				Ok(event) => {
+					self.read = true;
+					return Poll::Ready(Some(event));
+				}
+				Err(mpsc::error::TryRecvError::Disconnected) => return Poll::Ready(None),
+				// The engine need not wake anybody while nobody asks the channel.
+				Err(mpsc::error::TryRecvError::Empty) if self.read => self.start_pause(),
+				Err(mpsc::error::TryRecvError::Empty) => {
+					let event = ready!(self.receiver.poll_recv(context));
+					self.read = true;
+					return Poll::Ready(event);
+				}
+			}
+		}
+	}
+
+	fn start_pause(&mut self) {
+		self.paused = true;
+		match &mut self.pause {
+			Some(pause) => pause.as_mut().reset(Instant::now() + PACE),
+			None => self.pause = Some(Box::pin(sleep(PACE))),
+		}
+	}
+
+	fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+		if let Some(ended) = &mut self.ended
+			&& Pin::new(ended).poll(context).is_ready()
+		{
+			self.ended = None;
+			return Poll::Ready(());
+		}
+		match &mut self.pause {
+			// What is there after the end is there for good.
+			Some(pause) if self.ended.is_some() => pause.as_mut().poll(context),
+			_ => Poll::Ready(()),
+		}
+	}
+
+	/// Waits on this thread for the next event; `None` after the last one.
+	///
+	/// # Panics
+	///
+	/// On a thread of an async runtime.
+	pub fn blocking_recv(&mut self) -> Option<Event> {
+		self.receiver.blocking_recv()
+	}
+}
+
+impl Default for Events {
+	/// Those of an answer that has ended.
+	fn default() -> Self {
+		Self::new(mpsc::channel(1).1, oneshot::channel().1)
+	}
+}
+
+impl fmt::Debug for Events {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		f.write_str("Events")
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::engine::{EngineError, TokenEvent};
+
+	fn token(id: u32) -> Event {
+		Event::Token(TokenEvent {
+			id,
+			text: String::new(),
+			logprob: 0.0,
+			top: Vec::new(),
+		})
+	}
+
+	/// Time stands still but for those who wait for it.
+	#[tokio::test(start_paused = true)]
+	async fn events_should_come_at_once_when_rare_together_when_fast_and_the_last_without_delay() {
+		let (sender, receiver) = mpsc::channel(8);
+		let (end, ended) = oneshot::channel();
+		let mut events = Events::new(receiver, ended);
+		let start = Instant::now();
+		sender.try_send(token(0)).unwrap();
+		assert_eq!(events.recv().await, Some(token(0)));
+		assert_eq!(start.elapsed(), Duration::ZERO);
+		// Two that come while the reader pauses.
+		let writer = tokio::spawn(async move {
+			tokio::time::sleep(PACE / 5).await;
+			sender.try_send(token(1)).unwrap();
+			sender.try_send(token(2)).unwrap();
+			// One that comes when it waits, and the last one just after.
+			tokio::time::sleep(PACE * 10).await;
+			sender.try_send(token(3)).unwrap();
+			tokio::time::sleep(PACE / 5).await;
+			sender.try_send(Event::Error(EngineError::Stopped)).unwrap();
+			end.send(()).unwrap();
+		});
+		assert_eq!(events.recv().await, Some(token(1)));
+		assert_eq!(start.elapsed(), PACE);
+		assert_eq!(events.recv().await, Some(token(2)));
+		assert_eq!(start.elapsed(), PACE);
+		assert_eq!(events.recv().await, Some(token(3)));
+		let third = PACE * 10 + PACE / 5;
+		assert_eq!(start.elapsed(), third);
+		let last = events.recv().await;
+		assert_eq!(last, Some(Event::Error(EngineError::Stopped)));
+		assert_eq!(start.elapsed(), third + PACE / 5);
+		writer.await.unwrap();
+		assert_eq!(events.recv().await, None);
+		assert_eq!(start.elapsed(), third + PACE / 5);
+	}
+
+	#[tokio::test]
+	async fn engine_that_has_gone_should_end_the_events() {
+		let (sender, receiver) = mpsc::channel(8);
+		let (end, ended) = oneshot::channel();
+		let mut events = Events::new(receiver, ended);
+		sender.try_send(token(0)).unwrap();
+		assert_eq!(events.recv().await, Some(token(0)));
+		drop((sender, end));
+		assert_eq!(events.recv().await, None);
+		assert_eq!(Events::default().recv().await, None);
+	}
+}

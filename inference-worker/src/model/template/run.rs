@@ -1,0 +1,137 @@
+//! Running a template.
+
+use super::TemplateError;
+use minijinja::{
+	Environment, ErrorKind, State, Value,
+	syntax::SyntaxConfig,
+	value::{Kwargs, Serde},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use std::io;
+
+/// Most work of one request: instructions, and bytes in 64s, so that a template has little more than 128 MB.
+const FUEL: u64 = 2_000_000;
+/// Most bytes that a template may write as JSON for one request.
+const MAX_JSON: usize = 64 << 20;
+
+/// A template and what it is to render; it may go to another process.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Job {
+	pub(super) source: String,
+	pub(super) bos: String,
+	pub(super) eos: String,
+	pub(super) messages: Vec<serde_json::Value>,
+	pub(super) tools: Vec<serde_json::Value>,
+}
+
+/// JSON as Python writes it, which is what models have read in training.
+struct Spaced;
+
+impl Formatter for Spaced {
+	fn begin_array_value<W: ?Sized + io::Write>(
+		&mut self,
+		to: &mut W,
+		first: bool,
+	) -> io::Result<()> {
+		if first { Ok(()) } else { to.write_all(b", ") }
+	}
+
+	fn begin_object_key<W: ?Sized + io::Write>(
+		&mut self,
+		to: &mut W,
+		first: bool,
+	) -> io::Result<()> {
+		if first { Ok(()) } else { to.write_all(b", ") }
+	}
+
+	fn begin_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+		to.write_all(b": ")
+	}
+}
+
+/// A value in JSON, with Python's spaces.
+pub(crate) fn spaced_json(value: &impl Serialize) -> serde_json::Result<String> {
+	let mut bytes = Vec::new();
+	value.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced))?;
+	Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The filter `tojson` as Hugging Face's templates expect it: nothing is escaped for HTML.
+fn tojson(
+	state: &mut State<'_, '_>,
+	value: &Value,
+	args: Kwargs,
+) -> Result<Value, minijinja::Error> {
+	const WRITTEN: &str = "bytes of JSON";
+	let fail = |message: String| minijinja::Error::new(ErrorKind::BadSerialization, message);
+	let indent: Option<usize> = args.get("indent")?;
+	// No other value is in use.
+	args.get::<Option<bool>>("ensure_ascii")?;
+	args.assert_all_used()?;
+	let json = match indent {
+		None => spaced_json(value),
+		Some(width) => {
+			let (mut bytes, indent) = (Vec::new(), " ".repeat(width.min(16)));
+			let pretty = PrettyFormatter::with_indent(indent.as_bytes());
+			value
+				.serialize(&mut Serializer::with_formatter(&mut bytes, pretty))
+				.map(|()| String::from_utf8_lossy(&bytes).into_owned())
+		}
+	};
+	let json = json.map_err(|error| fail(error.to_string()))?;
+	let before = state
+		.get_temp(WRITTEN)
+		.and_then(|written| usize::try_from(written).ok());
+	let written = before.unwrap_or(0) + json.len();
+	if written > MAX_JSON {
+		return Err(fail("it writes too much JSON".into()));
+	}
+	state.set_temp(WRITTEN, Value::from(written));
+	Ok(Value::from_safe_string(json))
+}
+
+/// A template under the name `chat`, and what it may use.
+fn environment(source: &str) -> Result<Environment<'_>, minijinja::Error> {
+	let mut environment = Environment::new();
+	let syntax = SyntaxConfig::builder()
+		.trim_blocks(true)
+		.lstrip_blocks(true)
+		.build()?;
+	environment.set_syntax(syntax);
+	environment.set_fuel(Some(FUEL));
+	environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+	environment.add_function(
+		"raise_exception",
+		|message: String| -> Result<Value, minijinja::Error> {
+			Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+		},
+	);
+	environment.add_filter("tojson", tojson);
+	// No clock in here: templates that print the date get an empty one, so that prompts are reproducible.
+	environment.add_function("strftime_now", |_format: String| String::new());
+	environment.add_template("chat", source)?;
+	Ok(environment)
+}
+
+/// Renders.
+pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
+	let parse = |error: minijinja::Error| TemplateError::Parse(error.to_string());
+	let environment = environment(&job.source).map_err(parse)?;
+	let template = environment.get_template("chat").map_err(parse)?;
+	let tools = (!job.tools.is_empty()).then_some(&job.tools);
+	template
+		.render(minijinja::context! {
+			messages => Value::from(Serde(&job.messages)),
+			tools => tools.map(|tools| Value::from(Serde(tools))),
+			add_generation_prompt => true,
+			bos_token => job.bos.as_str(),
+			eos_token => job.eos.as_str(),
+		})
+		.map_err(|error| match (error.kind(), error.detail()) {
+			(ErrorKind::InvalidOperation, Some(detail)) => {
+				TemplateError::Refused(detail.to_owned())
+			}
+			_ => TemplateError::Render(error.to_string()),
+		})
+}

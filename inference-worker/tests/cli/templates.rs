@@ -1,0 +1,72 @@
+//! Model files whose chat templates would bring a program down.
+
+use super::{run, support::synth, text};
+use std::{path::Path, time::Instant};
+
+fn infer(home: &Path, template: &str) -> (Option<i32>, String) {
+	let mut file = synth::model(1);
+	file.text("tokenizer.chat_template", template);
+	let path = home.join("model.gguf");
+	std::fs::write(&path, file.bytes()).unwrap();
+	let path = path.to_str().unwrap();
+	let output = run(
+		home,
+		&["infer", "Hello", "--model", path, "--max-tokens", "1"],
+	);
+	(output.status.code(), text(&output.stderr).to_owned())
+}
+
+#[test]
+fn rejects_templates_that_no_parser_stands() {
+	let home = tempfile::tempdir().unwrap();
+	for link in [
+		"+1",
+		".a",
+		"|trim",
+		"()",
+		" if a else a",
+		" and a",
+		"[1]",
+		" is not a",
+	] {
+		let (code, error) = infer(home.path(), &format!("{{{{ a{} }}}}", link.repeat(20_000)));
+		assert_eq!(code, Some(2), "{link}: {error}");
+		assert!(error.contains("chat template"), "{link}: {error}");
+	}
+	let (code, error) = infer(home.path(), &format!("{{{{ {}1 }}}}", "-".repeat(100_000)));
+	assert_eq!(code, Some(2), "{error}");
+}
+
+#[test]
+fn rejects_templates_that_would_take_all_memory_or_time() {
+	let home = tempfile::tempdir().unwrap();
+	let doubled = "{% set a = [a, a] %}".repeat(60);
+	let start = Instant::now();
+	for template in [
+		"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}",
+		"{% set ns = namespace(x=[]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
+		&format!("{{% set a = ['x'] %}}{doubled}{{{{ a ~ 'x' }}}}"),
+		&format!("{{% set a = ['x'] %}}{doubled}{{{{ a | tojson }}}}"),
+		"{{ [[1]] | tojson(indent=99999999999) }}",
+		"{{ (['x' * 1000] * 99999999) ~ 'x' }}",
+	] {
+		let (code, error) = infer(home.path(), template);
+		assert_eq!(code, Some(2), "{template:.99}: {error}");
+		assert!(
+			error.contains("chat template failed"),
+			"{template:.99}: {error}"
+		);
+	}
+	// Six of them, each with a limit of ten seconds, on a machine that does other things.
+	assert!(start.elapsed().as_secs() < 120);
+}
+
+#[test]
+fn templates_should_render_in_a_process_of_their_own() {
+	let home = tempfile::tempdir().unwrap();
+	let (code, error) = infer(home.path(), "{{ bos_token }}{{ messages[0].content }}");
+	assert_eq!(code, Some(0), "{error}");
+	let (code, error) = infer(home.path(), "{{ raise_exception('not today') }}");
+	assert_eq!(code, Some(2));
+	assert!(error.contains("not today"), "{error}");
+}
