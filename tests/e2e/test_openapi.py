@@ -168,7 +168,7 @@ def test_models_and_errors_should_match_openais_schemas(worker, schemas):
     schemas.check("ErrorResponse", error)
 
 
-def test_schemathesis_should_find_nothing(worker):
+def test_schemathesis_should_find_nothing(worker, tmp_path):
     """Requests made up from our own document, right ones and wrong ones."""
     program = Path(sys.executable).parent / "schemathesis"
     here = Path(__file__).resolve().parent
@@ -176,6 +176,8 @@ def test_schemathesis_should_find_nothing(worker):
         [program, "--config-file", here / "schemathesis.toml", "run", f"{worker.url}/openapi.json"]
         + ["--url", worker.url, "--header", f"Authorization: {KEY['authorization']}"]
         + ["--max-examples", "12", "--seed", "1", "--no-color"],
+        # It keeps what it has seen beside where it runs.
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=240,

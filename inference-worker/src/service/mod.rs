@@ -226,6 +226,9 @@ async fn open_models(args: &ServiceArgs) -> Result<(Models, About)> {
 	let cores = || std::thread::available_parallelism().map_or(1, usize::from);
 	let threads = args.threads.unwrap_or_else(cores).clamp(1, 1024);
 	let backend = Backend::new(Isa::from_env()?, threads);
+	let meter = Meter::discover(args.watts);
+	let (source, grade) = (meter.describe(), meter.grade());
+	tracing::info!(?grade, "energy of answers is known by {source}");
 	let options = Options {
 		cache_bytes: args.cache_mib << 20,
 		parallel: args.parallel,
@@ -233,9 +236,6 @@ async fn open_models(args: &ServiceArgs) -> Result<(Models, About)> {
 		prefix_cache: !args.no_prefix_cache,
 		..Options::default()
 	};
-	let meter = Meter::discover(args.watts);
-	let (source, grade) = (meter.describe(), meter.grade());
-	tracing::info!(?grade, "energy of answers is known by {source}");
 	let about = About::of(&backend, &meter, &options);
 	let (choices, watts) = (args.models.clone(), args.watts);
 	let limit = args.weights_mib.map(|limit| limit << 20);

@@ -235,3 +235,27 @@ fn api_status_should_tell_whether_a_worker_is_ready() {
 		text(&nobody.stderr)
 	);
 }
+
+#[test]
+fn infer_should_wait_for_a_model_that_the_worker_loads() {
+	let home = tempfile::tempdir().unwrap();
+	let second = format!("second={}", model().display());
+	let worker = Worker::start(home.path(), &["--model", &second]);
+	let ready = || {
+		let status = json(&run(
+			home.path(),
+			&["api", "status", "--url", &worker.url, "--json"],
+		));
+		assert_eq!(status["status"], "ok");
+		let models = status["models"].as_array().unwrap();
+		let ready = models.iter().map(|model| model["ready"] == true);
+		ready.collect::<Vec<_>>()
+	};
+	assert_eq!(ready(), [true, false]);
+	let answer = infer(
+		home.path(),
+		&["--raw", "Once", "--url", &worker.url, "--model", "second"],
+	);
+	assert!(answer.status.success(), "{}", text(&answer.stderr));
+	assert_eq!(ready(), [true, true]);
+}
