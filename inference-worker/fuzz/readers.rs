@@ -178,8 +178,8 @@ pub(crate) fn gguf(bytes: &[u8]) -> Outcome {
 /// A Hugging Face folder.
 pub(crate) fn folder(bytes: &[u8]) -> Outcome {
 	let folder = FOLDER.path();
-	write_files(folder, &FILES, &parts(bytes));
 	bounded(bytes.len(), 160 << 20, 64, || {
+		write_files(folder, &FILES, &parts(bytes));
 		taken(Model::open(folder, Packing::TwoBit), ask)
 	})
 }
@@ -200,9 +200,9 @@ pub(crate) fn vocabulary(bytes: &[u8]) -> Outcome {
 pub(crate) fn tokenizer(bytes: &[u8]) -> Outcome {
 	let (folder, parts) = (FOLDER.path(), parts(bytes));
 	let names = ["tokenizer.json", "tokenizer_config.json", "config.json"];
-	write_files(folder, &names, &parts);
 	let text = parts.get(3).copied().unwrap_or_default();
 	bounded(bytes.len(), 160 << 20, 512, || {
+		write_files(folder, &names, &parts);
 		let tokenizer = Tokenizer::from_tokenizer_json(&folder.join("tokenizer.json"), None);
 		taken(tokenizer, |tokenizer| cut(tokenizer, text))
 	})

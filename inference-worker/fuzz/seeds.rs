@@ -346,7 +346,7 @@ fn tokenizers() -> Vec<Vec<u8>> {
 			TEXT,
 		])
 	};
-	let unigram = json!({ "type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["\u{2581}", -1.0], ["a", -2.0], ["\u{2581}ab", -0.5]] });
+	let unigram = json!({ "type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["\u{2581}", -1.0], ["a", -2.0], ["\u{2581}ab", -0.5], ["b", -3.0]] });
 	let metaspace = json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true });
 	let llama = json!({ "type": "Sequence", "normalizers": [
 		{ "type": "Prepend", "prepend": "\u{2581}" },

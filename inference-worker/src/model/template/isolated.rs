@@ -20,7 +20,7 @@ const WORD: &str = "render-chat-template";
 const MAX_PROMPT: u64 = 64 << 20;
 /// Limits of the process: bytes of memory with the program's own, and seconds of work.
 const MEMORY: u64 = 1 << 30;
-const SECONDS: u64 = 10;
+const SECONDS: u64 = 5;
 
 /// This program, if it takes [`WORD`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
