@@ -5,12 +5,13 @@ The table is written to `e2e-chain-clients.md` in the folder of build results; d
 """
 
 import json
+import subprocess
 import time
 
 import pytest
 import table
 from conftest import DevNode
-from harness import find_receipt
+from harness import find_receipt, target_dir
 from javascript import package_version, run_script
 
 PACKAGES = {"polkadot-js": ("polkadot.js", "@polkadot/api"), "papi": ("PAPI", "polkadot-api")}
@@ -147,3 +148,29 @@ def test_chain_clients_should_need_no_types_and_the_documents_should_say_so(node
                 cells[feature] = True
         lines.append(table.row(client.name, cells.values()))
     table.should_be_in_the_documents(lines, "e2e-chain-clients.md", "test_chain_clients")
+
+
+def sobriety(node, *arguments):
+    """What the command line says."""
+    url = f"ws://127.0.0.1:{node.rpc}"
+    argv = [target_dir() / "aria", "sobriety", *arguments, "--node-url", url, "--json"]
+    done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=60)
+    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+
+def test_command_line_should_tell_what_was_attested(node):
+    before = sobriety(node)
+    count = before[0]["attestations"] if before else 0
+    client = Client("papi", node)
+    periods = [attest(client) for _ in range(2)]
+    for period in periods:
+        assert client.ask("attest", **period)["failure"] is None
+    told = sobriety(node, node.account)
+    assert told["attestations"] == count + 2 and told["grade"] == "estimated"
+    latest = [(int(one["period_start_ms"]), int(one["period_end_ms"])) for one in told["latest"][-2:]]
+    assert latest == [(period["start"], period["end"]) for period in periods]
+    assert told["latest"][-1]["microjoules"] == "1234"
+    # Without an account, everybody who attests.
+    (listed,) = sobriety(node)
+    assert listed == {name: value for name, value in told.items() if name != "latest"}
+    assert "has attested no energy" in sobriety(node, "0x" + "11" * 32)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from conftest import receipt_of
-from harness import MODEL, Failure, free_port, target_dir
+from harness import MODEL, Failure, free_port, http_json, target_dir, wait_for
 
 
 def run(arguments, program="aria-worker", env=None, check=0) -> subprocess.CompletedProcess:
@@ -239,7 +239,7 @@ def test_conversation_with_a_worker_should_stop_there_too(offline, terminal):
 
 def test_aria_should_carry_every_word_and_keep_the_old_spelling(tmp_path):
     words = run(["--help"], "aria").stdout
-    for word in "node worker chat infer model ledger consent sobriety network verify bench doctor".split():
+    for word in "node worker api chat infer model ledger consent sobriety network verify bench doctor".split():
         assert f"\n  {word} " in words, word
     assert "--dev" not in words.split("Options:")[1].split("Examples:")[0]
     assert "--dev" in run(["node", "--help"], "aria").stdout
@@ -276,3 +276,24 @@ def test_node_should_run_under_both_spellings(tmp_path):
             process.kill()
             process.wait()
             process.stderr.close()
+
+
+def test_api_should_be_served_for_this_machine_alone(tmp_path):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    argv = [target_dir() / "aria", "api", "start", "--model", MODEL, "--api-port", port, "--threads", 1]
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen([*map(str, argv), "--state-dir", str(tmp_path / "state")], stderr=log)
+    try:
+        wait_for("the API", lambda: http_json("GET", f"{url}/health")[0] == 200, 60)
+        status = json.loads(run(["api", "status", "--url", url, "--json"], "aria").stdout)
+        assert status["ready"] and [model["id"] for model in status["models"]] == ["aria-demo"]
+        answer = run(["infer", "Hello", "--url", url, "--max-tokens", 5, "--json"], "aria")
+        assert json.loads(answer.stdout)["usage"]["completion_tokens"] == 5
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    # No node was looked for.
+    assert "ws://" not in (tmp_path / "log").read_text()

@@ -18,9 +18,14 @@ use jsonrpsee::{
 };
 use serde_json::{Value, value::RawValue};
 use sp_core::crypto::Ss58Codec;
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+	sync::{Arc, atomic::Ordering},
+	time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
+/// How long a reader may take to hear that an answer took too long.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// Receipts on a page if the caller doesn't say.
 const PAGE: u32 = 16;
 
@@ -166,7 +171,7 @@ impl AriaRpcServer for Rpc {
 	}
 }
 
-/// Sends an answer's chunks; a reader that is slow is waited for.
+/// Sends an answer's chunks; a reader that is slow is waited for, but not longer than an answer may take.
 async fn send(
 	sink: &SubscriptionSink,
 	running: api::Running,
@@ -174,20 +179,20 @@ async fn send(
 ) -> SubscriptionResult {
 	let mut pieces = std::pin::pin!(api::pieces(running));
 	let late = |_| Some(Err(ApiError::took_too_long()));
-	while let Some(piece) = timeout_at(deadline, pieces.next())
-		.await
-		.unwrap_or_else(late)
-	{
-		let failed = piece.is_err();
-		let chunk = piece.unwrap_or_else(|error| error.body());
-		sink.send(SubscriptionMessage::from_json(&chunk)?).await?;
-		if failed {
+	loop {
+		let piece = timeout_at(deadline, pieces.next()).await;
+		let (item, last) = match piece.unwrap_or_else(late) {
+			Some(Ok(chunk)) => (chunk, false),
+			Some(Err(error)) => (error.body(), true),
+			None => (api::DONE.into(), true),
+		};
+		let message = SubscriptionMessage::from_json(&item)?;
+		let sent = timeout_at(deadline + LAST_WORD, sink.send(message)).await;
+		if last || !matches!(sent, Ok(Ok(()))) {
+			// Who does not take it is told nothing more: that would have to wait as well.
 			return Ok(());
 		}
 	}
-	sink.send(SubscriptionMessage::from_json(&api::DONE)?)
-		.await?;
-	Ok(())
 }
 
 impl From<Health> for State {

@@ -88,6 +88,8 @@ async function papi() {
 	const { getWsProvider } = await import("polkadot-api/ws");
 	const { WebSocket } = await import("ws");
 	const client = createClient(getWsProvider(url, { websocketClass: WebSocket }));
+	// It can't be closed before it follows the chain.
+	await client.getFinalizedBlock();
 	const api = client.getUnsafeApi();
 	const name = ({ event, type, value }) => (event ? `${event.type}.${event.value.type}` : `${type}.${value.type}`);
 	return {
