@@ -64,6 +64,15 @@ macro_rules! shared_kernels {
 			}
 		}
 
+		/// Outputs of rows for one token: `sums` are products of codes, `sum` is the sum of the token's values.
+		$(#[$attribute])*
+		pub(crate) fn rescale_rows(sums: &[i32], sum: i32, a: f32, scale: f32, out: &mut [f32]) {
+			for (out, dot) in out.iter_mut().zip(sums) {
+				// Codes are weights plus one: Σ (c - 1) q = Σ c q - Σ q.
+				*out = scalar::rescale(dot - sum, a, scale);
+			}
+		}
+
 		/// Adds the output of a block of columns to those of a panel's rows, for one token: `sums` are
 		/// products of codes, `sum` is the sum of the token's values, `a` their factor.
 		$(#[$attribute])*

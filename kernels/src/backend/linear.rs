@@ -131,6 +131,10 @@ impl Backend {
 			if self.prefers_lookup(tokens, &parts) {
 				return self.look_up(&parts, a);
 			}
+			#[cfg(target_arch = "x86_64")]
+			if self.prefers_mixed(tokens, &parts) {
+				return self.mix(&parts, a);
+			}
 			let (fives, parts): (Vec<_>, Vec<_>) = parts
 				.into_iter()
 				.partition(|part| tokens == 1 && part.w.packing() == Packing::Fives);
@@ -155,6 +159,10 @@ impl Backend {
 		#[cfg(target_arch = "x86_64")]
 		if self.may_look_up(tokens) {
 			return super::lookup::PART_PANELS;
+		}
+		#[cfg(target_arch = "x86_64")]
+		if self.may_mix(tokens) {
+			return super::mixed::PART_PANELS;
 		}
 		1
 	}
@@ -227,10 +235,8 @@ impl Backend {
 					// SAFETY: each panel is in one thread's range, so its rows are written by one
 					// thread.
 					let out = unsafe { out.part(token * w.rows() + first, count) };
-					for (out, dot) in out.iter_mut().zip(dots) {
-						// Codes are weights plus one: Σ (c - 1) q = Σ c q - Σ q.
-						*out = scalar::rescale(dot - a.sums[token], a.inv[token], w.scale());
-					}
+					let (sum, inv) = (a.sums[token], a.inv[token]);
+					kernel!(self, rescale_rows(dots, sum, inv, w.scale(), out));
 				}
 			}
 		}

@@ -19,6 +19,8 @@ mod head;
 mod linear;
 #[cfg(target_arch = "x86_64")]
 mod lookup;
+#[cfg(target_arch = "x86_64")]
+mod mixed;
 
 pub use attention::{AttentionJob, KV_PAGE_ROWS};
 pub use best::Best;

@@ -1,6 +1,7 @@
 //! Weights unpacked to a byte each, for many tokens.
 
 use super::{PANEL_ROWS, Panel, dense, fives, two_bit};
+use crate::memory;
 use core::ops::Range;
 
 /// Columns unpacked at a time: whole groups of the dense packing and whole blocks of the two-bit
@@ -94,6 +95,29 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 			fives::unpack(panel, cols, codes);
 			cols / 4
 		}
+	}
+}
+
+/// Asks for what [`unpack`] will read.
+pub(crate) fn prefetch(panel: Panel<'_>, cols: usize, block: usize) {
+	let part = |part_cols: usize, len: usize| {
+		let count = BLOCK_COLS / part_cols;
+		block * count..len.min((block + 1) * count)
+	};
+	match panel {
+		Panel::TwoBit(blocks) => {
+			let runs = blocks.chunks_exact(cols / two_bit::BLOCK_COLS);
+			runs.for_each(|run| {
+				memory::prefetch(run[part(two_bit::BLOCK_COLS, run.len())].as_flattened())
+			});
+		}
+		Panel::Dense(groups, _) => {
+			memory::prefetch(groups[part(dense::GROUP_COLS, groups.len())].as_flattened())
+		}
+		Panel::Fives(panel, _) => panel
+			.block(block)
+			.each()
+			.for_each(|group| memory::prefetch(group)),
 	}
 }
 

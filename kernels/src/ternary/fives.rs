@@ -217,6 +217,11 @@ impl<'a> PanelBlock<'a> {
 		&self.groups[index * self.together]
 	}
 
+	/// All groups.
+	pub(crate) fn each(&self) -> impl Iterator<Item = &'a Group> {
+		self.groups.iter().step_by(self.together)
+	}
+
 	/// How many panels stand together.
 	pub(crate) fn together(&self) -> usize {
 		self.together

@@ -5,6 +5,7 @@ use crate::portable::shared_kernels;
 mod attention;
 mod half;
 mod head;
+pub(crate) mod mixed;
 mod ternary;
 
 pub(crate) use super::avx2::build_tables;
