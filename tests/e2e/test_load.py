@@ -3,12 +3,9 @@
 import pytest
 from load import Node, on_node
 
-<<<<<<< HEAD
-=======
 # It takes the whole machine, and counts what others would slow down.
 pytestmark = pytest.mark.alone
 
->>>>>>> w-api
 CLIENTS, SECONDS = 200, 20.0
 
 

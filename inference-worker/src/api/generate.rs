@@ -194,7 +194,7 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 			match piece {
 				Ok(chunk) => yield data(&chunk),
 				Err(error) => {
-					yield data(&error.body());
+					yield data(&error.body().to_string());
 					return;
 				}
 			}
@@ -203,8 +203,8 @@ fn chunks(running: Running) -> impl Stream<Item = Result<sse::Event, Infallible>
 	}
 }
 
-/// Chunks as tokens come; nothing follows an error.
-pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<Value, ApiError>> {
+/// Chunks in JSON as tokens come; nothing follows an error.
+pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<String, ApiError>> {
 	let Running {
 		answer,
 		mut choices,
@@ -218,62 +218,54 @@ pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<Value, ApiEr
 	};
 	let mut choices: Vec<Streamed> = choices.into_iter().map(begin).collect();
 	async_stream::stream! {
-			for index in 0..choices.len() {
-				if let Some(opening) = answer.kind.opening(index) {
-	<<<<<<< HEAD
-					yield data(&answer.chunk(&opening));
-	=======
-					yield Ok(answer.chunk(opening));
-	>>>>>>> w-api
-				}
-			}
-			let mut merged = std::pin::pin!(merged(events));
-			let mut failure = None;
-			while let Some((index, event)) = merged.next().await {
-				let Some(one) = choices.get_mut(index) else {
-					continue;
-				};
-				match event {
-					Some(Event::Token(token)) => {
-						let model = answer.served.engine.model();
-						let parts = one.choice.push(model, &answer.shared.api.metrics, token);
-						for chunk in one.chunks(&answer, index, parts) {
-							yield Ok(chunk);
-						}
-					}
-					Some(Event::Done(generation)) => {
-						let parts = one.choice.reader.finish();
-						for chunk in one.chunks(&answer, index, parts) {
-							yield Ok(chunk);
-						}
-						match answer.finish(*generation).await {
-							Ok(end) => {
-								yield Ok(answer.end(index, &end, one.calls));
-								one.finished = Some(end);
-							}
-							Err(error) => failure = Some(error),
-						}
-					}
-					Some(Event::Error(error)) => failure = Some(error.into()),
-					Some(Event::Checked(_)) => {}
-					None if one.finished.is_none() => failure = Some(ApiError::stopped()),
-					None => {}
-				}
-				if failure.is_some() {
-					break;
-				}
-			}
-			if let Some(error) = failure {
-	<<<<<<< HEAD
-				yield data(&error.body().to_string());
-	=======
-				yield Err(error);
-	>>>>>>> w-api
-				return;
-			}
-			let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
-			if let Some(usage) = answer.usage_chunk(&finished) {
-				yield Ok(usage);
+		for index in 0..choices.len() {
+			if let Some(opening) = answer.kind.opening(index) {
+				yield Ok(answer.chunk(&opening));
 			}
 		}
+		let mut merged = std::pin::pin!(merged(events));
+		let mut failure = None;
+		while let Some((index, event)) = merged.next().await {
+			let Some(one) = choices.get_mut(index) else {
+				continue;
+			};
+			match event {
+				Some(Event::Token(token)) => {
+					let model = answer.served.engine.model();
+					let parts = one.choice.push(model, &answer.shared.api.metrics, token);
+					for chunk in one.chunks(&answer, index, parts) {
+						yield Ok(chunk);
+					}
+				}
+				Some(Event::Done(generation)) => {
+					let parts = one.choice.reader.finish();
+					for chunk in one.chunks(&answer, index, parts) {
+						yield Ok(chunk);
+					}
+					match answer.finish(*generation).await {
+						Ok(end) => {
+							yield Ok(answer.end(index, &end, one.calls));
+							one.finished = Some(end);
+						}
+						Err(error) => failure = Some(error),
+					}
+				}
+				Some(Event::Error(error)) => failure = Some(error.into()),
+				Some(Event::Checked(_)) => {}
+				None if one.finished.is_none() => failure = Some(ApiError::stopped()),
+				None => {}
+			}
+			if failure.is_some() {
+				break;
+			}
+		}
+		if let Some(error) = failure {
+			yield Err(error);
+			return;
+		}
+		let finished: Vec<Finished> = choices.into_iter().filter_map(|one| one.finished).collect();
+		if let Some(usage) = answer.usage_chunk(&finished) {
+			yield Ok(usage);
+		}
+	}
 }

@@ -88,7 +88,7 @@ impl Sink for Answer {
 		drop(self.writer.sender.try_send(event));
 		if let Some(ended) = self.writer.ended.take_if(|_| last) {
 			// As above.
-			drop(ended.send(()));
+			ended.send(()).ok();
 		}
 	}
 

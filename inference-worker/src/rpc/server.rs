@@ -183,10 +183,10 @@ async fn send(
 		let piece = timeout_at(deadline, pieces.next()).await;
 		let (item, last) = match piece.unwrap_or_else(late) {
 			Some(Ok(chunk)) => (chunk, false),
-			Some(Err(error)) => (error.body(), true),
-			None => (api::DONE.into(), true),
+			Some(Err(error)) => (error.body().to_string(), true),
+			None => (Value::from(api::DONE).to_string(), true),
 		};
-		let message = SubscriptionMessage::from_json(&item)?;
+		let message = SubscriptionMessage::from_json(&RawValue::from_string(item)?)?;
 		let sent = timeout_at(deadline + LAST_WORD, sink.send(message)).await;
 		if last || !matches!(sent, Ok(Ok(()))) {
 			// Who does not take it is told nothing more: that would have to wait as well.

@@ -6,8 +6,8 @@ use minijinja::{
 	syntax::SyntaxConfig,
 	value::{Kwargs, Serde},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::ser::{self, Formatter, PrettyFormatter};
 use std::io;
 
 /// Most work of one request: instructions, and bytes in 64s, so that a template has little more than 128 MB.
@@ -53,7 +53,7 @@ impl Formatter for Spaced {
 /// A value in JSON, with Python's spaces.
 pub(crate) fn spaced_json(value: &impl Serialize) -> serde_json::Result<String> {
 	let mut bytes = Vec::new();
-	value.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced))?;
+	value.serialize(&mut ser::Serializer::with_formatter(&mut bytes, Spaced))?;
 	Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -75,7 +75,7 @@ fn tojson(
 			let (mut bytes, indent) = (Vec::new(), " ".repeat(width.min(16)));
 			let pretty = PrettyFormatter::with_indent(indent.as_bytes());
 			value
-				.serialize(&mut Serializer::with_formatter(&mut bytes, pretty))
+				.serialize(&mut ser::Serializer::with_formatter(&mut bytes, pretty))
 				.map(|()| String::from_utf8_lossy(&bytes).into_owned())
 		}
 	};
@@ -89,6 +89,36 @@ fn tojson(
 	}
 	state.set_temp(WRITTEN, Value::from(written));
 	Ok(Value::from_safe_string(json))
+}
+
+/// A value for templates. In a build where serde_json keeps all digits of numbers, its own way of handing them on makes
+/// them maps.
+struct Shown<'a>(&'a serde_json::Value);
+
+impl Serialize for Shown<'_> {
+	fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+		use serde_json::Value::{Array, Bool, Null, Number, Object, String};
+		match self.0 {
+			Null => to.serialize_unit(),
+			Bool(flag) => to.serialize_bool(*flag),
+			Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+				(Some(whole), ..) => to.serialize_i64(whole),
+				(_, Some(whole), _) => to.serialize_u64(whole),
+				(_, _, Some(float)) => to.serialize_f64(float),
+				_ => to.serialize_str(&number.to_string()),
+			},
+			String(text) => to.serialize_str(text),
+			Array(items) => to.collect_seq(items.iter().map(Shown)),
+			Object(fields) => {
+				to.collect_map(fields.iter().map(|(name, value)| (name, Shown(value))))
+			}
+		}
+	}
+}
+
+fn shown(items: &[serde_json::Value]) -> Value {
+	let items: Vec<_> = items.iter().map(Shown).collect();
+	Value::from(Serde(items))
 }
 
 /// A template under the name `chat`, and what it may use.
@@ -122,8 +152,8 @@ pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
 	let tools = (!job.tools.is_empty()).then_some(&job.tools);
 	template
 		.render(minijinja::context! {
-			messages => Value::from(Serde(&job.messages)),
-			tools => tools.map(|tools| Value::from(Serde(tools))),
+			messages => shown(&job.messages),
+			tools => tools.map(|tools| shown(tools)),
 			add_generation_prompt => true,
 			bos_token => job.bos.as_str(),
 			eos_token => job.eos.as_str(),

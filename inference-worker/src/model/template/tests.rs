@@ -32,6 +32,16 @@ fn tools_should_be_shown_as_python_writes_json() {
 }
 
 #[test]
+fn numbers_should_be_numbers_in_templates() {
+	let source = "{% for tool in tools %}{{ tool | tojson }} {{ tool.least + 1 }}{% endfor %}";
+	let template = ChatTemplate::new(Some(source), "", "").unwrap();
+	let tool = r#"{"z": -1, "least": 5, "most": 18446744073709551615, "step": 0.5, "one": 1.0, "list": [null, true, {"n": 2}]}"#;
+	let parsed: serde_json::Value = serde_json::from_str(tool).unwrap();
+	let text = template.render(&[said("user", "")], &[parsed]).unwrap();
+	assert_eq!(text, format!("{tool} 6"));
+}
+
+#[test]
 fn json_without_end_should_be_refused() {
 	let source = "{% for i in range(100000) %}{% set x = messages | tojson %}{% endfor %}";
 	let template = ChatTemplate::new(Some(source), "", "").unwrap();
