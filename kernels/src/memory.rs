@@ -174,3 +174,15 @@ pub(crate) fn prefetch(bytes: &[u8]) {
 	#[cfg(not(target_arch = "x86_64"))]
 	let _ = bytes;
 }
+
+/// As [`prefetch`], into the second-level cache: the first has room for few requests.
+pub(crate) fn prefetch_later(bytes: &[u8]) {
+	#[cfg(target_arch = "x86_64")]
+	for line in bytes.chunks(64) {
+		use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+		// SAFETY: a hint, which every x86-64 has.
+		unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+	}
+	#[cfg(not(target_arch = "x86_64"))]
+	let _ = bytes;
+}

@@ -1,7 +1,10 @@
 //! Activations as signed bytes with one scale per token, or one for each block of columns.
 
-use crate::ternary::{dense, fives};
-use std::fmt;
+use crate::ternary::dense;
+use std::{
+	fmt,
+	sync::atomic::{AtomicU64, Ordering},
+};
 
 /// Values of a token are followed by zeros up to a multiple of this: packings of weights pad columns
 /// to multiples of 24, 32 and 64.
@@ -23,11 +26,12 @@ pub struct QuantizedActivations {
 	pub(crate) sums: Vec<i32>,
 	/// Of a single token, for dense weights; empty when they were not expected.
 	pub(crate) tables: Vec<dense::Table>,
-	/// As [`tables`](Self::tables), for five weights in a byte; of these values only if `has_fives`, since
-	/// clearing so many takes time.
-	pub(crate) fives: Vec<fives::Table>,
-	pub(crate) has_fives: bool,
+	/// Of these values alone: threads know by it which tables they have built.
+	pub(crate) id: u64,
 }
+
+/// The next [`QuantizedActivations::id`].
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// An activation was infinite or not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +120,7 @@ impl QuantizedActivations {
 		self.inv.resize(tokens * self.blocks(), 0.0);
 		self.sums.resize(tokens * self.blocks(), 0);
 		self.tables.clear();
-		self.has_fives = false;
+		self.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
 	}
 
 	/// Leaves no tokens, as after a failure.

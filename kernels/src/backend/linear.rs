@@ -41,19 +41,10 @@ impl Backend {
 		out: &mut QuantizedActivations,
 	) -> Result<(), NonFinite> {
 		self.quantize_blocks(x, cols, cols, out)?;
-		match self.packing() {
-			Packing::Dense if out.tokens == 1 => {
-				let mut tables = std::mem::take(&mut out.tables);
-				self.build_tables(out, &mut tables);
-				out.tables = tables;
-			}
-			Packing::Fives if out.tokens == 1 => {
-				let mut tables = std::mem::take(&mut out.fives);
-				self.build_fives(out, &mut tables);
-				out.fives = tables;
-				out.has_fives = true;
-			}
-			_ => {}
+		if self.packing() == Packing::Dense && out.tokens == 1 {
+			let mut tables = std::mem::take(&mut out.tables);
+			self.build_tables(out, &mut tables);
+			out.tables = tables;
 		}
 		Ok(())
 	}
@@ -109,13 +100,6 @@ impl Backend {
 		} else {
 			&a.tables
 		};
-		let mut own = Vec::new();
-		let fives_tables = if tokens == 1 && fives && !a.has_fives {
-			self.build_fives(a, &mut own);
-			&own
-		} else {
-			&a.fives
-		};
 		let panels: usize = jobs.iter().map(|(w, _)| w.panels()).sum();
 		self.split_by(self.grain(tokens, fives), panels, work, |range| {
 			let mut skipped = 0;
@@ -138,7 +122,7 @@ impl Backend {
 			let (fives, parts): (Vec<_>, Vec<_>) = parts
 				.into_iter()
 				.partition(|part| tokens == 1 && part.w.packing() == Packing::Fives);
-			self.one_token_fives(&fives, a, fives_tables);
+			self.one_token_fives(&fives, a);
 			for Part { w, out, panels } in parts {
 				if let Some(scales) = w.blocks() {
 					self.linear_blocks(w, scales, a, panels, out);
