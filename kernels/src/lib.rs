@@ -77,6 +77,8 @@ pub use head::{Candidate, HeadError, HeadMatrix};
 #[cfg(feature = "std")]
 pub use isa::{Isa, IsaError};
 #[cfg(feature = "std")]
+pub use memory::Halves;
+#[cfg(feature = "std")]
 pub use pool::Pool;
 #[cfg(feature = "std")]
 pub use quant::{NonFinite, QuantizedActivations};

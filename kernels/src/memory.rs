@@ -1,6 +1,9 @@
-//! Memory for packed weights: zeroed bytes, in large pages where the system has them.
+//! Memory for packed weights, keys and values: zeroed, in large pages where the system has them.
 
-use std::fmt;
+use std::{
+	fmt,
+	ops::{Deref, DerefMut},
+};
 
 #[cfg(all(unix, not(miri)))]
 mod system {
@@ -60,11 +63,7 @@ mod system {
 		/// `None` when the system refuses.
 		pub(super) fn zeroed(len: usize) -> Option<Self> {
 			if len > LARGEST_SHARED {
-				let slab = Arc::new(Slab::new(len)?);
-				return Some(Self {
-					slab,
-					range: 0..len,
-				});
+				return Self::alone(len);
 			}
 			let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
 			let (slab, taken) = match current.take() {
@@ -76,6 +75,15 @@ mod system {
 			Some(Self {
 				slab,
 				range: taken..taken + len,
+			})
+		}
+
+		/// A slab alone. `None` when the system refuses.
+		pub(super) fn alone(len: usize) -> Option<Self> {
+			let slab = Arc::new(Slab::new(len)?);
+			Some(Self {
+				slab,
+				range: 0..len,
 			})
 		}
 
@@ -106,6 +114,10 @@ mod system {
 	impl Pages {
 		pub(super) fn zeroed(len: usize) -> Option<Self> {
 			Some(Self(vec![0; len]))
+		}
+
+		pub(super) fn alone(len: usize) -> Option<Self> {
+			Self::zeroed(len)
 		}
 
 		pub(super) fn bytes(&self) -> &[u8] {
@@ -139,6 +151,54 @@ impl Memory {
 impl fmt::Debug for Memory {
 	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 		write!(f, "{} bytes", self.bytes().len())
+	}
+}
+
+/// Half-precision numbers, at first all zero. Where they are many they have large pages of their own: attention reads
+/// them by columns, and would otherwise wait for the addresses of small pages.
+#[derive(Debug)]
+pub struct Halves(Store);
+
+#[derive(Debug)]
+enum Store {
+	Small(Box<[u16]>),
+	Large(Memory),
+}
+
+/// From how many bytes on large pages waste little.
+const LARGE_HALVES: usize = 4 << 20;
+
+impl Halves {
+	/// `len` zeros; small pages if the system has no others.
+	pub fn zeroed(len: usize) -> Self {
+		let bytes = len.saturating_mul(size_of::<u16>());
+		let large = (bytes >= LARGE_HALVES).then(|| system::Pages::alone(bytes));
+		Self(match large.flatten() {
+			Some(pages) => Store::Large(Memory(pages)),
+			None => Store::Small(vec![0; len].into_boxed_slice()),
+		})
+	}
+}
+
+impl Deref for Halves {
+	type Target = [u16];
+
+	fn deref(&self) -> &[u16] {
+		match &self.0 {
+			Store::Small(halves) => halves,
+			// SAFETY: any two bytes are a `u16`; what is not aligned would be left out, but pages are.
+			Store::Large(memory) => unsafe { memory.bytes().align_to().1 },
+		}
+	}
+}
+
+impl DerefMut for Halves {
+	fn deref_mut(&mut self) -> &mut [u16] {
+		match &mut self.0 {
+			Store::Small(halves) => halves,
+			// SAFETY: as above.
+			Store::Large(memory) => unsafe { memory.bytes_mut().align_to_mut().1 },
+		}
 	}
 }
 
@@ -185,4 +245,20 @@ pub(crate) fn prefetch_later(bytes: &[u8]) {
 	}
 	#[cfg(not(target_arch = "x86_64"))]
 	let _ = bytes;
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn halves_are_zeros_that_can_be_written() {
+		for len in [0, 1, 1000, LARGE_HALVES / 2 - 1, LARGE_HALVES / 2, 3 << 20] {
+			let mut halves = Halves::zeroed(len);
+			assert_eq!(halves.len(), len);
+			assert!(halves.iter().all(|half| *half == 0));
+			halves.fill(0xabcd);
+			assert!(halves.iter().all(|half| *half == 0xabcd));
+		}
+	}
 }

@@ -1,23 +1,38 @@
 //! Keys and values of past positions, in pages that sequences may share.
 
 use crate::model::ModelConfig;
-use aria_kernels::KV_PAGE_ROWS;
+use aria_kernels::{Halves, KV_PAGE_ROWS};
 use std::sync::{
-	Arc,
+	Arc, Mutex, PoisonError,
 	atomic::{AtomicUsize, Ordering},
 };
 
 /// Keys and values of [`KV_PAGE_ROWS`] positions in all layers, in half precision.
 pub struct Page {
 	/// Per layer the keys, then the values.
-	halves: Box<[u16]>,
+	halves: Halves,
+	counts: Arc<Counts>,
+}
+
+/// What pages and their pool share.
+#[derive(Default)]
+struct Counts {
 	/// Pages in use.
-	used: Arc<AtomicUsize>,
+	used: AtomicUsize,
+	/// Memory of pages that are not: the system would take a millisecond to make it again.
+	kept: Mutex<Vec<Halves>>,
 }
 
 impl Drop for Page {
 	fn drop(&mut self) {
-		self.used.fetch_sub(1, Ordering::Relaxed);
+		let halves = std::mem::replace(&mut self.halves, Halves::zeroed(0));
+		let mut kept = self
+			.counts
+			.kept
+			.lock()
+			.unwrap_or_else(PoisonError::into_inner);
+		kept.push(halves);
+		self.counts.used.fetch_sub(1, Ordering::Relaxed);
 	}
 }
 
@@ -33,7 +48,7 @@ pub struct PagePool {
 	/// Elements of a row: those of all key heads.
 	width: usize,
 	limit: usize,
-	used: Arc<AtomicUsize>,
+	counts: Arc<Counts>,
 }
 
 impl PagePool {
@@ -43,7 +58,7 @@ impl PagePool {
 			layers: config.layers,
 			width: config.kv_width(),
 			limit: 0,
-			used: Arc::default(),
+			counts: Arc::default(),
 		};
 		let pages = usize::try_from(bytes / pool.page_bytes()).unwrap_or(usize::MAX);
 		pool.limit = pages.max(config.context.div_ceil(KV_PAGE_ROWS));
@@ -67,17 +82,23 @@ impl PagePool {
 
 	/// Pages in use, by sequences or by the prefix cache.
 	pub fn used(&self) -> usize {
-		self.used.load(Ordering::Relaxed)
+		self.counts.used.load(Ordering::Relaxed)
 	}
 
 	fn take(&self) -> Result<Arc<Page>, OutOfPages> {
 		if self.used() >= self.limit {
 			return Err(OutOfPages);
 		}
-		self.used.fetch_add(1, Ordering::Relaxed);
+		self.counts.used.fetch_add(1, Ordering::Relaxed);
+		let mut kept = self
+			.counts
+			.kept
+			.lock()
+			.unwrap_or_else(PoisonError::into_inner);
+		let kept = kept.pop();
 		Ok(Arc::new(Page {
-			halves: vec![0; self.page_len()].into_boxed_slice(),
-			used: self.used.clone(),
+			halves: kept.unwrap_or_else(|| Halves::zeroed(self.page_len())),
+			counts: self.counts.clone(),
 		}))
 	}
 }

@@ -11,7 +11,7 @@ const LINE: usize = 32;
 #[target_feature(enable = "avx2,f16c")]
 pub(crate) fn prefetch(row: *const u16, width: usize) {
 	for line in (0..width).step_by(LINE) {
-		_mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(line).cast());
+		_mm_prefetch::<_MM_HINT_T1>(row.wrapping_add(line).cast());
 	}
 }
 
