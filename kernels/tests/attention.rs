@@ -59,10 +59,10 @@ impl Case {
 	}
 
 	fn paged(&self) -> [Paged; 2] {
-		let row = self.shape.kv_heads * self.shape.head_dim;
 		let seed = self.past + self.q.len();
-		[(&self.keys, 1), (&self.values, 2)]
-			.map(|(cache, salt)| Paged::new(cache, row, &mut Random((4 * seed + salt) as u64)))
+		[(&self.keys, 1), (&self.values, 2)].map(|(cache, salt)| {
+			Paged::new(cache, self.shape, &mut Random((4 * seed + salt) as u64))
+		})
 	}
 }
 
@@ -73,7 +73,8 @@ struct Paged {
 }
 
 impl Paged {
-	fn new(cache: &[u16], row: usize, random: &mut Random) -> Self {
+	fn new(cache: &[u16], shape: AttentionShape, random: &mut Random) -> Self {
+		let row = shape.kv_heads * shape.head_dim;
 		let full = KV_PAGE_ROWS * row;
 		let mut starts: Vec<usize> = (0..cache.len().div_ceil(full)).collect();
 		for i in (1..starts.len()).rev() {
@@ -87,10 +88,14 @@ impl Paged {
 		};
 		for (start, rows) in starts.iter().zip(cache.chunks(full)) {
 			let end = (start + 1) * each;
-			paged.memory[end - full..][..rows.len()].copy_from_slice(rows);
-			// The last page may end with its last row, or be longer.
-			let spare = random.next() as usize % (full - rows.len() + 1);
-			paged.pages.push(end - full..end - spare);
+			let page = &mut paged.memory[end - full..end];
+			for (i, row) in rows.chunks(row).enumerate() {
+				for (head, part) in row.chunks(shape.head_dim).enumerate() {
+					let start = (head * KV_PAGE_ROWS + i) * shape.head_dim;
+					page[start..][..part.len()].copy_from_slice(part);
+				}
+			}
+			paged.pages.push(end - full..end);
 		}
 		paged
 	}
@@ -200,6 +205,27 @@ proptest! {
 	}
 
 	#[test]
+	fn stored_rows_are_halves_in_their_places(
+		heads in 1_usize..5, head_dim in 1_usize..70, row in 0..KV_PAGE_ROWS, seed: u64,
+	) {
+		let x = Random(seed).floats(heads * head_dim);
+		for backend in backends() {
+			let mut page = vec![0x7e00; KV_PAGE_ROWS * x.len()];
+			backend.store_row(&x, head_dim, &mut page, row);
+			for (head, rows) in page.chunks_exact(KV_PAGE_ROWS * head_dim).enumerate() {
+				for (i, halves) in rows.chunks_exact(head_dim).enumerate() {
+					let x = &x[head * head_dim..][..head_dim];
+					let expected: Vec<u16> = match i == row {
+						true => x.iter().map(|x| math::f32_to_f16(*x)).collect(),
+						false => vec![0x7e00; head_dim],
+					};
+					prop_assert_eq!(halves, expected, "{:?}", backend);
+				}
+			}
+		}
+	}
+
+	#[test]
 	fn store_halves_equals_scalar(len in 0_usize..70_000, seed: u64) {
 		let random = &mut Random(seed);
 		let x: Vec<f32> = (0..len).map(|_| any_float(random)).collect();
@@ -249,7 +275,7 @@ fn cache_without_the_needed_rows_is_refused() {
 		kv_heads: 1,
 		head_dim: 4,
 	};
-	let (full, rest) = ([0; KV_PAGE_ROWS * 4], [0; 2 * 4]);
+	let page = [0; KV_PAGE_ROWS * 4];
 	let attend = |keys: &[&[u16]], values: &[&[u16]]| {
 		std::panic::catch_unwind(|| {
 			let backend = Backend::new(Isa::Scalar, 1);
@@ -257,11 +283,11 @@ fn cache_without_the_needed_rows_is_refused() {
 		})
 		.is_ok()
 	};
-	assert!(attend(&[&full, &rest], &[&full, &rest]));
-	assert!(attend(&[&full, &full, &rest], &[&full, &rest]));
-	assert!(!attend(&[&full, &rest[1..]], &[&full, &rest]));
-	assert!(!attend(&[&full, &rest], &[&full[1..], &rest]));
-	assert!(!attend(&[&full], &[&full, &rest]));
+	assert!(attend(&[&page, &page], &[&page, &page]));
+	assert!(attend(&[&page, &page, &page], &[&page, &page]));
+	assert!(!attend(&[&page, &page[1..]], &[&page, &page]));
+	assert!(!attend(&[&page, &page], &[&page[1..], &page]));
+	assert!(!attend(&[&page], &[&page, &page]));
 }
 
 #[test]

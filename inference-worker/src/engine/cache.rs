@@ -180,13 +180,18 @@ impl KvCache {
 		KV_PAGE_ROWS * self.pool.width
 	}
 
-	/// The row of a position that was reserved but not computed: for its key and for its value.
+	/// Where the key and the value of a position belong that was reserved but not computed: a page of keys, one of
+	/// values, and the row in both.
 	///
 	/// # Panics
 	///
 	/// If the position was not reserved, or its page is shared: only full pages are.
-	pub(super) fn row_mut(&mut self, layer: usize, position: usize) -> (&mut [u16], &mut [u16]) {
-		let (part, width) = (self.part(), self.pool.width);
+	pub(super) fn row_mut(
+		&mut self,
+		layer: usize,
+		position: usize,
+	) -> (&mut [u16], &mut [u16], usize) {
+		let part = self.part();
 		let page = self
 			.pages
 			.get_mut(position / KV_PAGE_ROWS)
@@ -196,8 +201,7 @@ impl KvCache {
 		};
 		let layer = &mut page.halves[2 * layer * part..][..2 * part];
 		let (keys, values) = layer.split_at_mut(part);
-		let row = position % KV_PAGE_ROWS * width;
-		(&mut keys[row..][..width], &mut values[row..][..width])
+		(keys, values, position % KV_PAGE_ROWS)
 	}
 
 	/// Pages of keys and of values of a layer.

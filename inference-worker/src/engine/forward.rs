@@ -288,9 +288,10 @@ impl Model {
 		for (segment, range) in segments.iter_mut().zip(&layout.ranges) {
 			for token in range.clone() {
 				let position = layout.positions[token];
-				let (key, value) = segment.cache.row_mut(layer, position);
-				backend.store_halves(&k[token * width..][..width], key);
-				backend.store_halves(&v[token * width..][..width], value);
+				let (keys, values, row) = segment.cache.row_mut(layer, position);
+				let (dim, at) = (config.head_dim, token * width);
+				backend.store_row(&k[at..][..width], dim, keys, row);
+				backend.store_row(&v[at..][..width], dim, values, row);
 			}
 		}
 		let pages: Vec<_> = segments

@@ -308,9 +308,9 @@ impl Job<'_> {
 		positions: Range<usize>,
 	) -> Tile<'_> {
 		let AttentionJob { keys, values, .. } = self.input;
-		let stride = self.shape.kv_heads * self.shape.head_dim;
+		let stride = self.shape.head_dim;
 		let start = |position: usize| {
-			position % KV_PAGE_ROWS * stride + head * self.shape.head_dim + columns.start
+			(head * KV_PAGE_ROWS + position % KV_PAGE_ROWS) * stride + columns.start
 		};
 		// After the last keys come the first values.
 		let keys_end = self.len(self.tokens - 1).next_multiple_of(TILE_ROWS);

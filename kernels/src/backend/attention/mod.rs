@@ -12,7 +12,7 @@ mod job;
 mod parts;
 mod scratch;
 
-/// Rows in a page of the cache of keys or values.
+/// Rows in a page of the cache of keys or values: for each head, one after the other.
 pub const KV_PAGE_ROWS: usize = 64;
 
 /// Tokens of one sequence, at consecutive positions, and what they attend to.
@@ -20,9 +20,9 @@ pub const KV_PAGE_ROWS: usize = 64;
 pub struct AttentionJob<'a> {
 	/// Queries, `heads * head_dim` elements per token.
 	pub q: &'a [f32],
-	/// Pages of keys as half-precision bits: row `i`, `kv_heads * head_dim` elements, is row
-	/// `i % KV_PAGE_ROWS` of page `i / KV_PAGE_ROWS`. There are at least `past + tokens` rows; what comes
-	/// after them is not used.
+	/// Pages of keys as half-precision bits: row `i` is row `i % KV_PAGE_ROWS` of page `i / KV_PAGE_ROWS`. A page has
+	/// for each of `kv_heads` heads its rows of `head_dim` elements, so that what a head reads lies together. There are
+	/// at least `past + tokens` rows; what comes after them is not used.
 	pub keys: &'a [&'a [u16]],
 	/// Pages of values, likewise.
 	pub values: &'a [&'a [u16]],
@@ -88,6 +88,27 @@ impl Backend {
 			let out = unsafe { out.part(range.start, range.len()) };
 			kernel!(self, narrow_f16(&x[range], out));
 		});
+	}
+
+	/// Puts a row of keys or values of all heads into a page, as [`store_halves`](Self::store_halves) converts it.
+	///
+	/// # Panics
+	///
+	/// If `x` is not whole heads, `page` has not [`KV_PAGE_ROWS`] rows of as many elements, or `row` is not one of
+	/// them.
+	pub fn store_row(&self, x: &[f32], head_dim: usize, page: &mut [u16], row: usize) {
+		whole_rows(x.len(), head_dim);
+		assert_eq!(
+			page.len(),
+			KV_PAGE_ROWS * x.len(),
+			"page does not fit the row"
+		);
+		assert!(row < KV_PAGE_ROWS, "row {row} of {KV_PAGE_ROWS}");
+		let heads = page.chunks_exact_mut(KV_PAGE_ROWS * head_dim);
+		for (x, rows) in x.chunks_exact(head_dim).zip(heads) {
+			let out = &mut rows[row * head_dim..][..head_dim];
+			kernel!(self, narrow_f16(x, out));
+		}
 	}
 
 	/// Causal attention: token `i` of `q` reads the first `past + i + 1` rows of the cache.
@@ -171,8 +192,7 @@ impl Backend {
 fn holds(pages: &[&[u16]], rows: usize, stride: usize) -> bool {
 	let needed = rows.div_ceil(KV_PAGE_ROWS);
 	pages.len() >= needed
-		&& (0..needed).zip(pages).all(|(index, page)| {
-			let rows = KV_PAGE_ROWS.min(rows - index * KV_PAGE_ROWS);
-			page.len() >= rows * stride
-		})
+		&& pages[..needed]
+			.iter()
+			.all(|page| page.len() >= KV_PAGE_ROWS * stride)
 }
