@@ -46,7 +46,7 @@ pub struct ApiArgs {
 	/// Private key of the certificate, in PEM.
 	#[arg(long, value_name = "FILE", requires = "tls_cert")]
 	pub tls_key: Option<PathBuf>,
-	/// Origin of web pages that may use the API, such as https://chat.example; * for all. May be given several times.
+	/// Origin of web pages that may use the API, as browsers send it; * for all. May be given several times.
 	#[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
 	pub cors_origins: Vec<Origin>,
 	/// Connections to the API at once; more get 503.
