@@ -204,20 +204,20 @@ fn load(bytes: &[i8; 64]) -> __m512i {
 }
 
 /// For each of five columns, the codes of all magnitudes.
-const fn codes() -> [[u8; 128]; GROUP_COLS] {
+const fn codes() -> [[i8; 128]; GROUP_COLS] {
 	let mut codes = [[0; 128]; GROUP_COLS];
 	let mut n = 0;
 	while n < 128 {
 		let mut i = 0;
 		while i < GROUP_COLS {
-			codes[i][n] = (DIGITS[n][i] + 1) as u8;
+			codes[i][n] = DIGITS[n][i] + 1;
 			i += 1;
 		}
 		n += 1;
 	}
 	codes
 }
-static CODES: [[u8; 128]; GROUP_COLS] = codes();
+static CODES: [[i8; 128]; GROUP_COLS] = codes();
 
 /// See [`codes::unpack`].
 ///
@@ -230,7 +230,12 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 	};
 	let panel = panel.block(block);
 	let count = BLOCK_COLS.min(cols - block * BLOCK_COLS) / 4;
-	let (two, tables) = (_mm512_set1_epi8(2), &CODES);
+	let two = _mm512_set1_epi8(2);
+	let mut tables = [(two, two); GROUP_COLS];
+	for (table, codes) in tables.iter_mut().zip(&CODES) {
+		let halves = codes.as_chunks().0;
+		*table = (load(&halves[0]), load(&halves[1]));
+	}
 	for (turn, steps) in codes.0[..count].chunks_mut(GROUP_COLS).enumerate() {
 		let group = |i: usize| {
 			// SAFETY: a group has 64 bytes.
@@ -251,18 +256,17 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 			_mm512_unpacklo_epi16(pairs[2], pairs[3]),
 			_mm512_unpackhi_epi16(pairs[2], pairs[3]),
 		];
-		for (i, bytes) in rows.into_iter().enumerate() {
-			let negative = _mm512_movepi8_mask(bytes);
-			for (step, codes) in steps.iter_mut().zip(tables) {
-				// SAFETY: there are 128 bytes.
-				let (first, second) = unsafe {
-					(
-						_mm512_loadu_si512(codes.as_ptr().cast()),
-						_mm512_loadu_si512(codes.as_ptr().add(64).cast()),
-					)
-				};
-				let code = _mm512_permutex2var_epi8(first, bytes, second);
-				let code = _mm512_mask_sub_epi8(code, negative, two, code);
+		let negative = [
+			_mm512_movepi8_mask(rows[0]),
+			_mm512_movepi8_mask(rows[1]),
+			_mm512_movepi8_mask(rows[2]),
+			_mm512_movepi8_mask(rows[3]),
+		];
+		for (step, codes) in steps.iter_mut().zip(tables) {
+			let (first, second) = codes;
+			for i in 0..4 {
+				let code = _mm512_permutex2var_epi8(first, rows[i], second);
+				let code = _mm512_mask_sub_epi8(code, negative[i], two, code);
 				// SAFETY: a step has 256 bytes, and `i` is at most 3.
 				unsafe { _mm512_storeu_si512(step.as_mut_ptr().add(16 * i).cast(), code) };
 			}
