@@ -3,8 +3,8 @@
 use crate::engine::Generation;
 use aria_primitives::energy::EvidenceGrade;
 use prometheus::{
-	Counter, CounterVec, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
-	Opts, Registry, TextEncoder, core::Collector,
+	Counter, CounterVec, Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec,
+	IntGauge, Opts, Registry, TextEncoder, core::Collector,
 };
 use std::time::Duration;
 
@@ -14,6 +14,13 @@ const FIRST_TOKEN: [f64; 12] = [
 ];
 /// Upper bounds of times per token, seconds.
 const PER_TOKEN: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// Upper bounds of times of whole answers, seconds.
+const WHOLE: [f64; 12] = [
+	0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+/// Upper bounds of tokens in a pass.
+const IN_A_PASS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// How energy may be known, as receipts name it.
 const GRADES: [(EvidenceGrade, &str); 4] = [
@@ -36,6 +43,30 @@ pub struct Metrics {
 	receipts: IntCounter,
 	first_token: Histogram,
 	per_token: Histogram,
+	whole: Histogram,
+	rate: Gauge,
+	passes: Passes,
+}
+
+/// What engines tell of their passes; those of one worker share it.
+#[derive(Clone)]
+pub struct Passes {
+	waiting: IntGauge,
+	count: IntCounter,
+	tokens: Histogram,
+}
+
+impl Passes {
+	/// So many more wait for a place.
+	pub(crate) fn wait(&self, more: i64) {
+		self.waiting.add(more);
+	}
+
+	/// Counts a pass of so many tokens.
+	pub(crate) fn passed(&self, tokens: usize) {
+		self.count.inc();
+		self.tokens.observe(tokens as f64);
+	}
 }
 
 /// A request under way; it counts until it is dropped.
@@ -137,12 +168,50 @@ impl Metrics {
 					&PER_TOKEN,
 				),
 			)?,
+			whole: register(
+				registry,
+				times(
+					"aria_e2e_request_latency_seconds",
+					"From a request's being read to the end of its answer",
+					&WHOLE,
+				),
+			)?,
+			rate: register(
+				registry,
+				Gauge::new(
+					"aria_predicted_tokens_seconds",
+					"Tokens per second of the latest answer, after its first token",
+				),
+			)?,
+			passes: Passes {
+				waiting: register(
+					registry,
+					IntGauge::new("aria_requests_deferred", "Answers that wait for a place"),
+				)?,
+				count: register(
+					registry,
+					IntCounter::new("aria_n_decode_total", "Passes over a model's weights"),
+				)?,
+				tokens: register(
+					registry,
+					times(
+						"aria_iteration_tokens_total",
+						"Tokens of a pass, of prompts and answers",
+						&IN_A_PASS,
+					),
+				)?,
+			},
 		};
 		for (_, grade) in GRADES {
 			// Shown from the start, so that rates begin at zero.
 			metrics.energy.with_label_values(&[grade]);
 		}
 		Ok(metrics)
+	}
+
+	/// For engines, to count in.
+	pub fn passes(&self) -> Passes {
+		self.passes.clone()
 	}
 
 	/// Counts an HTTP answer, by the route's pattern.
@@ -162,8 +231,9 @@ impl Metrics {
 		self.first_token.observe(after.as_secs_f64());
 	}
 
-	/// Counts a complete answer, its receipt in the journal.
-	pub(crate) fn answered(&self, generation: &Generation) {
+	/// Counts a complete answer, its receipt in the journal, so long after its request was read.
+	pub(crate) fn answered(&self, generation: &Generation, after: Duration) {
+		self.whole.observe(after.as_secs_f64());
 		let (timings, tokens) = (&generation.timings, generation.tokens.len());
 		self.prompt_tokens.inc_by(generation.prompt.len() as u64);
 		self.predicted_tokens.inc_by(tokens as u64);
@@ -172,8 +242,11 @@ impl Metrics {
 		self.predicted_seconds
 			.inc_by(timings.decode_seconds.max(0.0));
 		if tokens > 1 {
-			self.per_token
-				.observe(timings.decode_seconds / (tokens - 1) as f64);
+			let each = timings.decode_seconds / (tokens - 1) as f64;
+			self.per_token.observe(each);
+			if each > 0.0 {
+				self.rate.set(1.0 / each);
+			}
 		}
 		let energy = generation.energy;
 		if let Some((_, grade)) = GRADES.iter().find(|(grade, _)| *grade == energy.grade) {

@@ -24,7 +24,9 @@ def test_crowd_should_be_served_while_blocks_are_made(node):
     result = on_node(node, CLIENTS, SECONDS, attacks=1)
     assert result["errors"] == 0, result
     assert result["answers"] > 0 and result["tokens_per_second"] > 0, result
-    # Nobody has much more than others: an even half of them with all would be 0.5.
+    # Nobody has much more than others: an even half of them with all would be 0.5. A single client may have nothing after
+    # so short a time: half of them are refused at first, come back after the two seconds that they are told, as OpenAI's
+    # clients do, and find a place one time in two or three. In two minutes all have had thousands of tokens.
     assert result["tokens_of_a_client"]["jain_index"] > 0.5, result
     blocks = result["blocks"]
     assert blocks["slots"] - blocks["made"] <= 1, result

@@ -37,6 +37,7 @@ pub(super) struct Answer {
 	client: Option<Arc<Client>>,
 	/// The request counts while its answer is being made.
 	_under_way: UnderWay,
+	begun: Instant,
 	/// Whether there is one choice and no more: its receipt then stands beside it, not in it.
 	alone: bool,
 }
@@ -122,6 +123,7 @@ impl Answer {
 			choices: options.choices,
 			client,
 			_under_way: under_way,
+			begun: Instant::now(),
 			alone: prompts * options.choices == 1,
 		};
 		let mut head = answer.common().to_string();
@@ -157,7 +159,7 @@ impl Answer {
 		);
 		let json = file.to_json();
 		let id = api.journal.record(file).await?;
-		api.metrics.answered(&generation);
+		api.metrics.answered(&generation, self.begun.elapsed());
 		let session = &self.shared.session;
 		session.answered(&self.served.name, &generation);
 		if let Some(client) = &self.client {

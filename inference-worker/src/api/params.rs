@@ -19,6 +19,8 @@ const DEFAULT_COMPLETION_TOKENS: u32 = 16;
 const MAX_LEGACY_LOGPROBS: u64 = 5;
 /// Most answers per prompt.
 const MAX_N: u32 = 16;
+/// The field with a grammar in Lark's notation.
+const GRAMMAR: &str = "grammar";
 /// Highest temperature.
 const MAX_TEMPERATURE: f64 = 100.0;
 
@@ -32,7 +34,7 @@ enum Neutral {
 }
 
 /// Fields that change the answer and are not implemented, with the value that is harmless.
-const UNSUPPORTED: [(&str, Neutral); 23] = [
+const UNSUPPORTED: [(&str, Neutral); 22] = [
 	("length_penalty", Neutral::Number(1.0)),
 	("typical_p", Neutral::Number(1.0)),
 	("mirostat", Neutral::Number(0.0)),
@@ -40,7 +42,6 @@ const UNSUPPORTED: [(&str, Neutral); 23] = [
 	("xtc_probability", Neutral::Number(0.0)),
 	("min_tokens", Neutral::Number(0.0)),
 	("suffix", Neutral::Empty),
-	("grammar", Neutral::Empty),
 	("json_schema", Neutral::Empty),
 	("guided_json", Neutral::Empty),
 	("guided_regex", Neutral::Empty),
@@ -88,10 +89,20 @@ pub(super) struct Options {
 	pub(super) stop: Vec<String>,
 	/// Functions that the answer may call.
 	pub(super) tools: Option<Tools>,
+	/// The field that gives the answer a form.
+	pub(super) form_name: &'static str,
 	/// Whether log probabilities are wanted, and how many alternatives.
 	pub(super) logprobs: Option<u8>,
 	pub(super) stream: bool,
 	pub(super) include_usage: bool,
+}
+
+/// A pair of a token, if it is one, and its bias.
+fn bias_of(item: &Value) -> Option<(Option<u32>, &Value)> {
+	match item.as_array()?.as_slice() {
+		[token, bias] => Some((token.as_u64().and_then(|id| id.try_into().ok()), bias)),
+		_ => None,
+	}
 }
 
 fn micro(value: f64) -> u32 {
@@ -117,43 +128,63 @@ impl Fields {
 		Ok(micro(self.number_between(name, 1.0, 0.01, 100.0)?))
 	}
 
-	/// Biases by token, ascending.
+	/// Biases by token, ascending: of OpenAI's object, or of llama.cpp's list of pairs. The first of a token holds.
 	fn logit_bias(&self) -> Result<Vec<(u32, i32)>, ApiError> {
 		const NAME: &str = "logit_bias";
-		let map = match self.get(NAME) {
-			None => return Ok(Vec::new()),
-			Some(Value::Object(map)) => map,
-			Some(_) => return Err(wrong_type(NAME, "an object of token ids and numbers")),
+		let wrong = || {
+			wrong_type(
+				NAME,
+				"an object of token ids and numbers, or a list of such pairs",
+			)
 		};
-		if map.len() > MAX_LOGIT_BIAS {
+		let pairs: Vec<(Option<u32>, &Value)> = match self.get(NAME) {
+			None => return Ok(Vec::new()),
+			Some(Value::Object(map)) => {
+				let pair = |(token, bias): (&String, _)| (token.parse().ok(), bias);
+				map.iter().map(pair).collect()
+			}
+			Some(Value::Array(list)) => {
+				let pairs: Option<_> = list.iter().map(bias_of).collect();
+				pairs.ok_or_else(wrong)?
+			}
+			Some(_) => return Err(wrong()),
+		};
+		if pairs.len() > MAX_LOGIT_BIAS {
 			return Err(out_of_range(
 				NAME,
 				&format!("at most {MAX_LOGIT_BIAS} tokens"),
 			));
 		}
 		let mut biases = Vec::new();
-		for (token, bias) in map {
-			let token = token
-				.parse()
-				.map_err(|_| wrong_type(NAME, "an object with token ids as keys"))?;
-			let bias = bias
-				.as_f64()
-				.ok_or_else(|| wrong_type(NAME, "an object of numbers"))?;
+		for (token, bias) in pairs {
+			let (Some(token), Some(bias)) = (token, bias.as_f64()) else {
+				return Err(wrong());
+			};
 			if !(-100.0..=100.0).contains(&bias) {
-				return Err(out_of_range(
-					NAME,
-					"an object of numbers between -100 and 100",
-				));
+				return Err(out_of_range(NAME, "of numbers between -100 and 100"));
 			}
 			biases.push((token, (bias * 1e6).round() as i32));
 		}
-		biases.sort_unstable();
+		biases.sort_by_key(|(token, _)| *token);
 		biases.dedup_by_key(|(token, _)| *token);
 		Ok(biases)
 	}
 
-	/// The form that an answer must have.
-	fn grammar(&self, kind: Kind) -> Result<Option<Grammar>, ApiError> {
+	/// The form that an answer must have, and the field that says so.
+	fn form(&self, kind: Kind) -> Result<(Option<Grammar>, &'static str), ApiError> {
+		let (name, format) = (kind.format_name(), self.format(kind)?);
+		match self.text(GRAMMAR)?.filter(|text| !text.is_empty()) {
+			None => Ok((format, name)),
+			Some(_) if format.is_some() => {
+				let message = format!("{GRAMMAR} and {name} can't both be obeyed");
+				Err(ApiError::invalid(GRAMMAR, message).with_code("invalid_value"))
+			}
+			Some(text) => Ok((Some(Grammar::Lark(text.to_owned())), GRAMMAR)),
+		}
+	}
+
+	/// What the endpoint's own field says of the answer's form.
+	fn format(&self, kind: Kind) -> Result<Option<Grammar>, ApiError> {
 		let name = kind.format_name();
 		// `/v1/responses` has the schema beside its type, chats have it in an object.
 		let (format, schema) = match kind {
@@ -367,8 +398,12 @@ impl Fields {
 			Kind::Completion => None,
 			kind => Tools::read(self, kind)?,
 		};
-		let form = self.grammar(kind)?;
+		let (form, form_name) = self.form(kind)?;
 		let grammar = match &mut tools {
+			Some(_) if form_name == GRAMMAR => {
+				let message = "grammar and tools can't both be obeyed";
+				return Err(ApiError::invalid(GRAMMAR, message).with_code("invalid_value"));
+			}
 			Some(tools) => tools.grammar(model.template.call_format(), form.as_ref()),
 			None => form,
 		};
@@ -381,6 +416,7 @@ impl Fields {
 				grammar,
 			},
 			stop: self.stop()?,
+			form_name: tools.as_ref().map_or(form_name, |_| "tools"),
 			tools,
 			logprobs: self.logprobs(kind)?,
 			stream: self.flag("stream")?,

@@ -84,8 +84,7 @@ pub(super) fn submit(
 		if error.code == Some("context_length_exceeded") {
 			error.param = Some(kind.prompt_name().into());
 		} else if error.code == Some("invalid_grammar") {
-			let tools = options.tools.as_ref().map(|_| "tools");
-			error.param = Some(tools.unwrap_or(kind.format_name()).into());
+			error.param = Some(options.form_name.into());
 		}
 		error
 	})?;

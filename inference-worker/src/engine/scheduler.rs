@@ -91,6 +91,11 @@ impl<'a> Scheduler<'a> {
 		self.waiting.is_empty() && self.running.is_empty()
 	}
 
+	/// Sequences that wait for a place.
+	pub fn waiting(&self) -> usize {
+		self.waiting.len()
+	}
+
 	/// Sequences waiting or running.
 	pub fn len(&self) -> usize {
 		self.waiting.len() + self.running.len()
@@ -151,19 +156,20 @@ impl<'a> Scheduler<'a> {
 		}
 	}
 
-	/// One pass. Does nothing when idle.
-	pub fn step(&mut self) {
+	/// One pass; how many tokens it took. Does nothing when idle.
+	pub fn step(&mut self) -> usize {
 		self.drop_closed();
 		self.admit();
 		if self.running.is_empty() {
 			self.measured = None;
-			return;
+			return 0;
 		}
 		self.measured
 			.get_or_insert_with(|| (self.meter.read(), Instant::now()));
 		let plan = self.plan();
-		if plan.iter().all(|(fed, _)| fed.is_empty()) {
-			return;
+		let tokens = plan.iter().map(|(fed, _)| fed.len()).sum();
+		if tokens == 0 {
+			return 0;
 		}
 		let alone = match &self.running[..] {
 			[sequence] => sequence.is_decoding(),
@@ -172,7 +178,7 @@ impl<'a> Scheduler<'a> {
 		let started = Instant::now();
 		match self.pass(&plan) {
 			Ok(()) => {}
-			Err(ForwardError::Cancelled) => return,
+			Err(ForwardError::Cancelled) => return 0,
 			Err(ForwardError::NotFinite { segment, .. }) => {
 				let index = plan
 					.iter()
@@ -181,7 +187,7 @@ impl<'a> Scheduler<'a> {
 				if let Some((index, _)) = index.clone().nth(segment) {
 					self.running.remove(index).fail(EngineError::NotFinite);
 				}
-				return;
+				return 0;
 			}
 		}
 		if let [(fed, _)] = &plan[..]
@@ -190,6 +196,7 @@ impl<'a> Scheduler<'a> {
 			self.pace.observe(fed.len(), started.elapsed());
 		}
 		self.settle(&plan);
+		tokens
 	}
 
 	/// Ends sequences that nobody waits for.

@@ -8,7 +8,7 @@ use super::{
 	sequence::Sink,
 	types::*,
 };
-use crate::{energy::Meter, model::Model};
+use crate::{energy::Meter, metrics::Passes, model::Model};
 use aria_kernels::Backend;
 use std::{
 	sync::{
@@ -119,6 +119,38 @@ impl Sink for Verdict {
 	}
 }
 
+/// What an engine tells of itself, until it ends.
+struct Counts {
+	passes: Option<Passes>,
+	waiting: i64,
+}
+
+impl Counts {
+	fn new(passes: Option<Passes>) -> Self {
+		Self { passes, waiting: 0 }
+	}
+
+	fn passed(&self, tokens: usize) {
+		if let Some(passes) = self.passes.as_ref().filter(|_| tokens > 0) {
+			passes.passed(tokens);
+		}
+	}
+
+	fn waiting(&mut self, now: usize) {
+		let now = now as i64;
+		if let Some(passes) = self.passes.as_ref().filter(|_| now != self.waiting) {
+			passes.wait(now - self.waiting);
+			self.waiting = now;
+		}
+	}
+}
+
+impl Drop for Counts {
+	fn drop(&mut self) {
+		self.waiting(0);
+	}
+}
+
 impl Engine {
 	/// Starts a thread that runs the model. Engines may share a backend: their passes then take turns.
 	pub fn spawn(
@@ -126,6 +158,17 @@ impl Engine {
 		backend: impl Into<Arc<Backend>>,
 		meter: Meter,
 		options: Options,
+	) -> std::io::Result<EngineHandle> {
+		Self::spawn_counted(model, backend, meter, options, None)
+	}
+
+	/// As [`spawn`](Self::spawn), for a worker that counts passes.
+	pub fn spawn_counted(
+		model: Arc<Model>,
+		backend: impl Into<Arc<Backend>>,
+		meter: Meter,
+		options: Options,
+		passes: Option<Passes>,
 	) -> std::io::Result<EngineHandle> {
 		let limit = options.parallel.max(1) + options.queue;
 		let (jobs, mut inbox) = mpsc::channel(limit);
@@ -136,6 +179,7 @@ impl Engine {
 			.spawn(move || {
 				let mut scheduler = Scheduler::new(&thread_model, &backend, &meter, options);
 				let place = || Place(thread_load.clone());
+				let mut counts = Counts::new(passes);
 				loop {
 					thread_load.note_progress();
 					// With nothing to do, wait for the next job; otherwise take those that are there.
@@ -166,8 +210,9 @@ impl Engine {
 							// Fails only when nobody listens.
 							drop(sender.send(result));
 						}
-						None => scheduler.step(),
+						None => counts.passed(scheduler.step()),
 					}
+					counts.waiting(scheduler.waiting());
 				}
 			})?;
 		Ok(EngineHandle {

@@ -24,7 +24,7 @@ use crate::{
 	energy::Meter,
 	engine::Options,
 	keys::{self, Keys},
-	metrics::Metrics,
+	metrics::{Metrics, Passes},
 	p2p::{self, Answer, Network},
 };
 use anyhow::{Context as _, Result};
@@ -160,7 +160,8 @@ async fn serve(
 		(Some(certificate), Some(key)) => Some(api::acceptor(certificate, key)?),
 		_ => None,
 	};
-	let (models, about) = open_models(&args).await?;
+	let metrics = Metrics::new(&registry).context("can't register the metrics")?;
+	let (models, about) = open_models(&args, metrics.passes()).await?;
 	let link = Arc::new(ChainLink::default());
 	let consent_version = Arc::new(AtomicU32::new(0));
 	let state = Arc::new(ApiState {
@@ -172,7 +173,7 @@ async fn serve(
 		chain: (!args.offline).then(|| link.clone()),
 		api_key: args.api.key.clone(),
 		keys,
-		metrics: Metrics::new(&registry).context("can't register the metrics")?,
+		metrics,
 		limits,
 		origins: args.api.cors_origins.clone(),
 		#[cfg(feature = "fault-injection")]
@@ -222,7 +223,7 @@ async fn until(
 	}
 }
 
-async fn open_models(args: &ServiceArgs) -> Result<(Models, About)> {
+async fn open_models(args: &ServiceArgs, passes: Passes) -> Result<(Models, About)> {
 	let cores = || std::thread::available_parallelism().map_or(1, usize::from);
 	let threads = args.threads.unwrap_or_else(cores).clamp(1, 1024);
 	let backend = Backend::new(Isa::from_env()?, threads);
@@ -239,7 +240,7 @@ async fn open_models(args: &ServiceArgs) -> Result<(Models, About)> {
 	let about = About::of(&backend, &meter, &options);
 	let (choices, watts) = (args.models.clone(), args.watts);
 	let limit = args.weights_mib.map(|limit| limit << 20);
-	let open = move || Models::open(&choices, limit, backend, options, watts);
+	let open = move || Models::open(&choices, limit, backend, options, watts, Some(passes));
 	Ok((tokio::task::spawn_blocking(open).await??, about))
 }
 

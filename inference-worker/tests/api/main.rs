@@ -172,13 +172,19 @@ fn parse(bytes: &[u8]) -> Reply {
 
 impl Server {
 	/// An engine that may have a declared power.
-	fn engine(model: &Arc<Model>, queue: usize, watts: Option<f64>) -> EngineHandle {
+	fn engine(
+		model: &Arc<Model>,
+		queue: usize,
+		watts: Option<f64>,
+		metrics: &Metrics,
+	) -> EngineHandle {
 		let options = Options {
 			parallel: 1,
 			queue,
 			..Options::default()
 		};
-		Engine::spawn(model.clone(), backend(), meter(watts), options).unwrap()
+		let passes = Some(metrics.passes());
+		Engine::spawn_counted(model.clone(), backend(), meter(watts), options, passes).unwrap()
 	}
 
 	async fn start(model: &Arc<Model>, queue: usize, api_key: Option<&str>) -> Self {
@@ -190,8 +196,10 @@ impl Server {
 	}
 
 	async fn guarded(model: &Arc<Model>, queue: usize, guard: Guard<'_>) -> Self {
-		let engine = Self::engine(model, queue, guard.watts);
-		Self::of(Models::of("aria-demo", engine.clone()), engine, guard).await
+		let metrics = Metrics::new(&Registry::new()).unwrap();
+		let engine = Self::engine(model, queue, guard.watts, &metrics);
+		let models = Models::of("aria-demo", engine.clone());
+		Self::of(models, engine, metrics, guard).await
 	}
 
 	async fn options(&self, headers: &str) -> Reply {
@@ -199,7 +207,7 @@ impl Server {
 	}
 
 	/// A worker with these models; `engine` is of the one that tests watch.
-	async fn of(models: Models, engine: EngineHandle, guard: Guard<'_>) -> Self {
+	async fn of(models: Models, engine: EngineHandle, metrics: Metrics, guard: Guard<'_>) -> Self {
 		let about = About::of(&backend(), &meter(guard.watts), &Options::default());
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
@@ -213,7 +221,7 @@ impl Server {
 			chain: Some(Arc::new(ChainLink::default())),
 			api_key: guard.api_key.map(str::to_owned),
 			keys: Keys::open(state_dir.path().join(KEYS)).unwrap(),
-			metrics: Metrics::new(&Registry::new()).unwrap(),
+			metrics,
 			limits: guard.limits,
 			origins: guard.origins,
 			#[cfg(feature = "fault-injection")]
@@ -798,6 +806,11 @@ async fn field_that_is_wrong_should_be_named() {
 		("logit_bias", json!({ "5": 101 }), "invalid_value"),
 		("logit_bias", json!({ "five": 1 }), "invalid_type"),
 		("logit_bias", json!([5]), "invalid_type"),
+		("logit_bias", json!([[5, 1, 2]]), "invalid_type"),
+		("logit_bias", json!([["five", 1]]), "invalid_type"),
+		("logit_bias", json!([[5, -101]]), "invalid_value"),
+		("grammar", json!(5), "invalid_type"),
+		("grammar", json!("root ::= \"a\""), "invalid_grammar"),
 		(
 			"response_format",
 			json!({ "type": "yaml" }),
@@ -879,10 +892,13 @@ async fn answers_should_obey_bias_penalties_and_schemas() {
 		.json();
 	let file = &first["aria"]["receipt_file"];
 	let token = file["output"][0].as_u64().unwrap().to_string();
+	let list = json!({ "temperature": 0, "logit_bias": [[file["output"][0], -100]] });
 	let banned = json!({ "temperature": 0, "logit_bias": { token: -100 } });
 	let biased = server.complete(banned).await.json();
 	assert_ne!(text(&biased), text(&plain));
 	verified(&biased, &DEMO);
+	// llama.cpp's way to say it.
+	assert_eq!(text(&server.complete(list).await.json()), text(&biased));
 	let penalties = json!({ "temperature": 0, "frequency_penalty": 2, "repetition_penalty": 1.5 });
 	let varied = server.complete(penalties).await.json();
 	assert_ne!(text(&varied), text(&plain));
@@ -915,11 +931,34 @@ async fn answers_should_obey_bias_penalties_and_schemas() {
 }
 
 #[tokio::test]
+async fn answers_should_obey_grammars() {
+	let server = Server::demo().await;
+	let grammar = "start: (\"fox\" | \"hen\") \" and \" /[0-9]{2}/";
+	let said = |answer: &Value| answer["choices"][0]["text"].as_str().unwrap().to_owned();
+	let change = json!({ "grammar": grammar, "max_tokens": 40 });
+	let answer = server.complete(change.clone()).await.json();
+	let text = said(&answer);
+	let (animal, number) = text.split_once(" and ").unwrap();
+	assert!(["fox", "hen"].contains(&animal), "{text}");
+	assert!(number.len() == 2 && number.parse::<u8>().is_ok(), "{text}");
+	let file = verified(&answer, &DEMO);
+	let kept = aria_primitives::receipt::Grammar::Lark(grammar.into());
+	assert_eq!(file.constraints.grammar, Some(kept));
+	for other in [
+		json!({ "response_format": { "type": "json_object" } }),
+		json!({ "tools": [{ "type": "function", "function": { "name": "a", "parameters": {} } }] }),
+	] {
+		let reply = server.chat(with(change.clone(), other)).await;
+		assert_eq!(reply.error(400), field("grammar", "invalid_value"));
+	}
+}
+
+#[tokio::test]
 async fn harmless_and_unknown_fields_should_be_ignored() {
 	let server = Server::demo().await;
 	let harmless = json!({
 		"user": "anybody", "store": true, "metadata": { "a": "b" }, "parallel_tool_calls": true,
-		"never_heard_of": [1], "logit_bias": {}, "presence_penalty": 0, "frequency_penalty": 0.0,
+		"never_heard_of": [1], "logit_bias": {}, "grammar": "", "presence_penalty": 0, "frequency_penalty": 0.0,
 		"tools": [], "tool_choice": "auto", "response_format": { "type": "text" }, "n": 1, "stop": null,
 		"echo": false, "suffix": null, "best_of": 1, "top_k": -1, "stream_options": null,
 	});

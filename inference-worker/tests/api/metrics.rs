@@ -43,6 +43,8 @@ async fn metrics_should_add_up_to_the_answers() {
 		("aria_requests_processing", 0.0),
 		("aria_time_to_first_token_seconds_count", 5.0),
 		("aria_time_per_output_token_seconds_count", 5.0),
+		("aria_e2e_request_latency_seconds_count", 5.0),
+		("aria_requests_deferred", 0.0),
 		(
 			"aria_http_requests_total{path=\"/v1/completions\",status=\"200\"}",
 			2.0,
@@ -66,9 +68,16 @@ async fn metrics_should_add_up_to_the_answers() {
 	] {
 		assert_eq!(value(&server, name).await, Some(expected), "{name}");
 	}
+	// One answer at a time: the first token is the prompt's, and drafts make passes fewer.
+	let passes = value(&server, "aria_n_decode_total").await.unwrap();
+	assert!((5.0..=output as f64 + 5.0).contains(&passes), "{passes}");
+	let fed = |what| value(&server, what);
+	assert_eq!(fed("aria_iteration_tokens_total_count").await, Some(passes));
+	assert!(fed("aria_iteration_tokens_total_sum").await.unwrap() >= passes);
 	for name in [
 		"aria_prompt_seconds_total",
 		"aria_tokens_predicted_seconds_total",
+		"aria_predicted_tokens_seconds",
 	] {
 		assert!(value(&server, name).await.unwrap() > 0.0, "{name}");
 	}
@@ -87,11 +96,19 @@ async fn requests_should_count_while_they_are_answered() {
 		.await;
 	socket.read_exact(&mut [0; 64]).await.unwrap();
 	assert_eq!(value(&server, "aria_requests_processing").await, Some(1.0));
-	drop(socket);
+	// There is one place.
+	let waits = server
+		.open("POST", "/v1/completions", "", body.as_bytes())
+		.await;
+	while value(&server, "aria_requests_deferred").await != Some(1.0) {
+		tokio::time::sleep(Duration::from_millis(1)).await;
+	}
+	drop((socket, waits));
 	server.idle().await;
 	while value(&server, "aria_requests_processing").await != Some(0.0) {
 		tokio::time::sleep(Duration::from_millis(2)).await;
 	}
+	assert_eq!(value(&server, "aria_requests_deferred").await, Some(0.0));
 	assert_eq!(value(&server, "aria_receipts_total").await, Some(0.0));
 }
 

@@ -15,9 +15,10 @@ async fn model_should_be_loaded_when_a_request_names_it() {
 		}
 	};
 	let choices = [choice("first", 1), choice("second", 2)];
-	let models = Models::open(&choices, None, backend(), Options::default(), None).unwrap();
+	let models = Models::open(&choices, None, backend(), Options::default(), None, None).unwrap();
 	let engine = models.wait_for_first().await.unwrap().engine;
-	let server = Server::of(models, engine, Guard::default()).await;
+	let metrics = Metrics::new(&Registry::new()).unwrap();
+	let server = Server::of(models, engine, metrics, Guard::default()).await;
 	let listed = async || {
 		let list = server.get("/v1/models").await.json();
 		let field = |model: &Value| (model["id"].clone(), model["ready"].clone());

@@ -125,8 +125,10 @@ pub(super) struct Sampling {
 	presence_penalty: Option<f64>,
 	#[schema(minimum = -2, maximum = 2)]
 	frequency_penalty: Option<f64>,
-	/// By token identifier, between -100 and 100.
+	/// By token identifier, between -100 and 100. A list of pairs of a token and a number is taken as well.
 	logit_bias: Option<std::collections::BTreeMap<String, f64>>,
+	/// A grammar of the answer in Lark's notation, as llguidance reads it. Not beside tools or another form.
+	grammar: Option<String>,
 	stop: Option<Stop>,
 }
 

@@ -7,6 +7,7 @@ use super::{
 use crate::{
 	energy::Meter,
 	engine::{Engine, EngineHandle, Options},
+	metrics::Passes,
 	model::Model,
 };
 use aria_kernels::Backend;
@@ -55,6 +56,7 @@ impl Models {
 		backend: Backend,
 		options: Options,
 		watts: Option<f64>,
+		passes: Option<Passes>,
 	) -> Result<Self, ModelsError> {
 		let limit = limit.unwrap_or(u64::MAX);
 		let mut entries: Vec<Entry> = Vec::new();
@@ -83,6 +85,7 @@ impl Models {
 			backend: Arc::new(backend),
 			options,
 			watts,
+			passes,
 			turn: Mutex::default(),
 			loads: watch::Sender::new(0),
 		}));
@@ -234,7 +237,8 @@ impl Models {
 		} = &*self.0;
 		let model = Model::open(path, backend.packing()).map_err(|error| error.to_string())?;
 		let meter = Meter::discover(self.0.watts);
-		Engine::spawn(Arc::new(model), backend.clone(), meter, *options)
+		let passes = self.0.passes.clone();
+		Engine::spawn_counted(Arc::new(model), backend.clone(), meter, *options, passes)
 			.map_err(|error| error.to_string())
 	}
 

@@ -11,6 +11,7 @@ pub use load::ModelsError;
 
 use crate::{
 	engine::{EngineHandle, Options},
+	metrics::Passes,
 	model::{Model, ModelConfig, SamplingDefaults},
 };
 use aria_kernels::Backend;
@@ -43,6 +44,8 @@ struct Inner {
 	backend: Arc<Backend>,
 	options: Options,
 	watts: Option<f64>,
+	/// Where engines count.
+	passes: Option<Passes>,
 	/// Held by the one load under way.
 	turn: Mutex<()>,
 	/// Counts loads that have ended.
@@ -199,6 +202,7 @@ impl Models {
 			backend: Arc::new(Backend::new(aria_kernels::Isa::Scalar, 1)),
 			options: Options::default(),
 			watts: None,
+			passes: None,
 			turn: Mutex::default(),
 			loads: watch::Sender::new(0),
 		}))
@@ -325,7 +329,7 @@ mod tests {
 		};
 		let choices = [named("a", &path), named("b", &copy)];
 		let backend = Backend::new(aria_kernels::Isa::detect(), 1);
-		let models = Models::open(&choices, None, backend, Options::default(), None).unwrap();
+		let models = Models::open(&choices, None, backend, Options::default(), None, None).unwrap();
 		let health = || models.health(Duration::from_secs(60));
 		let loading = |state: &State| matches!(state, State::Loading { .. });
 		let since = Instant::now();
