@@ -1,5 +1,6 @@
 //! What the HTTP API takes of the engine's speed: the same requests on the demonstration model, to the engine's handle
-//! and as streams over a socket, in turns. `scripts/bench api` runs it.
+//! and as streams over a socket, in turns; or on a larger one, whose file is named, with shorter answers.
+//! `scripts/bench api` runs it.
 //!
 //! The client runs on the same machine, on a thread of its own: where the engine has a thread for every core, the
 //! client's work counts as the API's.
@@ -39,10 +40,14 @@ use tokio::{
 const NAME: &str = "aria-demo";
 /// The context has 256 places.
 const PROMPT: usize = 16;
-const TOKENS: usize = 200;
-const ROUNDS: usize = 15;
+/// Tokens of an answer, and rounds, of the demonstration model and of another one.
+const DEMO: Work = (200, 15);
+const LARGER: Work = (48, 5);
 /// What a chunk with a token has, and no other.
 const MARK: &[u8] = b"\"finish_reason\":null";
+
+/// Tokens of an answer, and how often all is measured.
+type Work = (usize, usize);
 
 /// When tokens of an answer came, with how many at a time.
 type Times = Vec<(Instant, usize)>;
@@ -70,10 +75,10 @@ fn prompt(model: &Model, number: u64) -> Vec<u32> {
 }
 
 /// The answer straight from the engine.
-async fn direct(engine: EngineHandle, prompt: Vec<u32>) -> (Times, FinishReason) {
+async fn direct(engine: EngineHandle, prompt: Vec<u32>, tokens: usize) -> (Times, FinishReason) {
 	let request = GenerateRequest {
 		prompt,
-		max_tokens: TOKENS as u32,
+		max_tokens: tokens as u32,
 		..Default::default()
 	};
 	let (mut events, mut times) = (engine.submit(request).unwrap(), Vec::new());
@@ -87,8 +92,8 @@ async fn direct(engine: EngineHandle, prompt: Vec<u32>) -> (Times, FinishReason)
 }
 
 /// The answer as a stream.
-async fn streamed(address: SocketAddr, prompt: Vec<u32>) -> Times {
-	let body = json!({ "model": NAME, "prompt": prompt, "max_tokens": TOKENS, "temperature": 0, "stream": true });
+async fn streamed(address: SocketAddr, prompt: Vec<u32>, tokens: usize) -> Times {
+	let body = json!({ "model": NAME, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": true });
 	let body = body.to_string();
 	let mut socket = TcpStream::connect(address).await.unwrap();
 	let head = format!(
@@ -155,7 +160,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-	let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf");
+	// Cargo adds an option of its own.
+	let named = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+	let (tokens, rounds) = if named.is_some() { LARGER } else { DEMO };
+	let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf");
+	let path = named.map_or(demo, Into::into);
 	let cores = std::thread::available_parallelism().map_or(1, usize::from);
 	println!("| threads | streams | engine, tokens/s | API, tokens/s | overhead |");
 	println!("|---|---|---|---|---|");
@@ -177,33 +186,43 @@ fn main() {
 		let prompts: Vec<Vec<u32>> = (0..)
 			.map(|number| prompt(&model, number))
 			.filter(|prompt| {
-				let (_, finish) = client.block_on(direct(engine.clone(), prompt.clone()));
+				let (_, finish) = client.block_on(direct(engine.clone(), prompt.clone(), tokens));
 				finish == FinishReason::Length
 			})
 			.take(16)
 			.collect();
 		for streams in [1, 16] {
-			let (mut bare, mut api) = (Vec::new(), Vec::new());
-			for round in 0..ROUNDS {
-				let own =
-					(0..streams).map(|index| prompts[(round + index) % prompts.len()].clone());
-				let own: Vec<_> = own.collect();
-				let answers = own
-					.iter()
-					.map(|prompt| direct(engine.clone(), prompt.clone()));
-				let answers = client.block_on(together(answers.collect::<Vec<_>>().into_iter()));
-				bare.push(rate(
-					&answers
-						.into_iter()
-						.map(|(times, _)| times)
-						.collect::<Vec<_>>(),
-				));
-				let answers = own.iter().map(|prompt| streamed(address, prompt.clone()));
-				let answers = client.block_on(together(answers.collect::<Vec<_>>().into_iter()));
-				api.push(rate(&answers));
+			let (mut bare, mut api, mut overhead) = (Vec::new(), Vec::new(), Vec::new());
+			// One stream alone takes less time, and says less.
+			let rounds = if streams == 1 { rounds * 3 } else { rounds };
+			for round in 0..rounds {
+				let own = (0..streams).map(|index| &prompts[(round + index) % prompts.len()]);
+				let own: Vec<Vec<u32>> = own.cloned().collect();
+				let of_engine = || {
+					let ask = |prompt: &Vec<u32>| direct(engine.clone(), prompt.clone(), tokens);
+					let asked: Vec<_> = own.iter().map(ask).collect();
+					let answers = client.block_on(together(asked.into_iter()));
+					let times: Vec<Times> = answers.into_iter().map(|(times, _)| times).collect();
+					rate(&times)
+				};
+				let of_api = || {
+					let ask = |prompt: &Vec<u32>| streamed(address, prompt.clone(), tokens);
+					let asked: Vec<_> = own.iter().map(ask).collect();
+					rate(&client.block_on(together(asked.into_iter())))
+				};
+				// What a machine can do drifts: each is first as often as the other.
+				let (engine, over_http) = if round % 2 == 0 {
+					let first = of_engine();
+					(first, of_api())
+				} else {
+					let first = of_api();
+					(of_engine(), first)
+				};
+				bare.push(engine);
+				api.push(over_http);
+				overhead.push((1.0 - over_http / engine) * 100.0);
 			}
-			let (bare, api) = (median(bare), median(api));
-			let overhead = (1.0 - api / bare) * 100.0;
+			let (bare, api, overhead) = (median(bare), median(api), median(overhead));
 			println!("| {threads} | {streams} | {bare:.0} | {api:.0} | {overhead:.1} % |");
 		}
 	}
