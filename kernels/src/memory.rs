@@ -5,8 +5,13 @@ use std::{
 	ops::{Deref, DerefMut},
 };
 
+/// Bytes in a line of the cache.
+const LINE: usize = 64;
+
 #[cfg(all(unix, not(miri)))]
 mod system {
+	// Pieces start at a line of the cache.
+	use super::LINE;
 	use memmap2::MmapRaw;
 	use std::{
 		ops::Range,
@@ -22,9 +27,6 @@ mod system {
 	const SLAB: usize = 32 << 20;
 	/// Larger pieces have a slab of their own.
 	const LARGEST_SHARED: usize = SLAB / 2;
-	/// Pieces start at a line of the cache.
-	const LINE: usize = 64;
-
 	/// Pages of the system, zeroed, large where it has such.
 	struct Slab {
 		pages: MmapRaw,
@@ -210,42 +212,46 @@ impl DerefMut for Halves {
 /// slower. Reading two or four runs of rows at once, to share the values they meet, was a quarter slower.
 const AHEAD: usize = 6144;
 
+/// Asks for the line of the cache at an address, which need not exist: into the first level if `NEAR`, else the second,
+/// since the first has room for few requests.
+#[inline(always)]
+fn ask<const NEAR: bool>(address: *const u8) {
+	#[cfg(target_arch = "x86_64")]
+	{
+		use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+		// SAFETY: a hint, which every x86-64 has, and which may name any address.
+		unsafe {
+			if NEAR {
+				_mm_prefetch::<_MM_HINT_T0>(address.cast());
+			} else {
+				_mm_prefetch::<_MM_HINT_T1>(address.cast());
+			}
+		}
+	}
+	#[cfg(not(target_arch = "x86_64"))]
+	let _ = address;
+}
+
 /// Asks for what lies [`AHEAD`] of a part of a matrix, if anything does.
 #[inline(always)]
 pub(crate) fn prefetch_ahead<const N: usize>(part: &[u8; N]) {
-	#[cfg(target_arch = "x86_64")]
-	for line in (0..N).step_by(64) {
-		use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-		let address = part.as_ptr().wrapping_add(AHEAD + line);
-		// SAFETY: a hint, which every x86-64 has, and which may name any address.
-		unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) };
+	for line in (0..N).step_by(LINE) {
+		ask::<false>(part.as_ptr().wrapping_add(AHEAD + line));
 	}
-	#[cfg(not(target_arch = "x86_64"))]
-	let _ = part;
 }
 
 /// Asks for bytes that are read soon, where the order of reads says nothing about them.
 pub(crate) fn prefetch(bytes: &[u8]) {
-	#[cfg(target_arch = "x86_64")]
-	for line in bytes.chunks(64) {
-		use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-		// SAFETY: a hint, which every x86-64 has.
-		unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-	}
-	#[cfg(not(target_arch = "x86_64"))]
-	let _ = bytes;
+	bytes
+		.chunks(LINE)
+		.for_each(|line| ask::<true>(line.as_ptr()));
 }
 
-/// As [`prefetch`], into the second-level cache: the first has room for few requests.
+/// As [`prefetch`], for bytes that are read later.
 pub(crate) fn prefetch_later(bytes: &[u8]) {
-	#[cfg(target_arch = "x86_64")]
-	for line in bytes.chunks(64) {
-		use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-		// SAFETY: a hint, which every x86-64 has.
-		unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
-	}
-	#[cfg(not(target_arch = "x86_64"))]
-	let _ = bytes;
+	bytes
+		.chunks(LINE)
+		.for_each(|line| ask::<false>(line.as_ptr()));
 }
 
 #[cfg(test)]

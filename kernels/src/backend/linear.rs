@@ -24,6 +24,20 @@ pub(super) struct Part<'a, 'b> {
 	pub(super) panels: Range<usize>,
 }
 
+/// How many panels the parts have, if every matrix has one scale.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn panels_of_one_scale(parts: &[Part<'_, '_>]) -> Option<usize> {
+	let one_scale = parts.iter().all(|part| part.w.blocks().is_none());
+	one_scale.then(|| parts.iter().map(|part| part.panels.len()).sum())
+}
+
+/// Each panel of the parts.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn each_panel<'p, 'a, 'b>(parts: &'p [Part<'a, 'b>]) -> Vec<(&'p Part<'a, 'b>, usize)> {
+	let panels = |part: &'p Part<'a, 'b>| part.panels.clone().map(move |panel| (part, panel));
+	parts.iter().flat_map(panels).collect()
+}
+
 impl Backend {
 	/// Quantises `x`, rows of `cols` activations, one row per token.
 	///
@@ -204,8 +218,6 @@ impl Backend {
 		let mut codes = Codes::zeroed();
 		let mut sums = vec![[0; PANEL_ROWS]; a.tokens.min(TOKEN_CHUNK)];
 		for panel in panels {
-			let first = panel * PANEL_ROWS;
-			let count = PANEL_ROWS.min(w.rows() - first);
 			for chunk in (0..a.tokens).step_by(TOKEN_CHUNK) {
 				let tokens = TOKEN_CHUNK.min(a.tokens - chunk);
 				let sums = &mut sums[..tokens];
@@ -215,14 +227,29 @@ impl Backend {
 					let q = &a.q[chunk * a.stride + block * codes::BLOCK_COLS..];
 					kernel!(self, multiply(&codes.0[..steps], q, a.stride, sums));
 				}
-				for (token, dots) in (chunk..).zip(&*sums) {
-					// SAFETY: each panel is in one thread's range, so its rows are written by one
-					// thread.
-					let out = unsafe { out.part(token * w.rows() + first, count) };
-					let (sum, inv) = (a.sums[token], a.inv[token]);
-					kernel!(self, rescale_rows(dots, sum, inv, w.scale(), out));
-				}
+				self.put_rows(w, a, panel, chunk, sums, out);
 			}
+		}
+	}
+
+	/// Writes the outputs of a panel's rows for tokens from `first` on, from sums of products of codes. Panels given to
+	/// threads differ.
+	pub(super) fn put_rows(
+		&self,
+		w: &TernaryMatrix,
+		a: &QuantizedActivations,
+		panel: usize,
+		first: usize,
+		sums: &[[i32; PANEL_ROWS]],
+		out: &Disjoint<'_, f32>,
+	) {
+		let row = panel * PANEL_ROWS;
+		let count = PANEL_ROWS.min(w.rows() - row);
+		for (token, dots) in (first..).zip(sums) {
+			// SAFETY: each panel is in one thread's range, so its rows are written by one thread.
+			let out = unsafe { out.part(token * w.rows() + row, count) };
+			let (sum, inv) = (a.sums[token], a.inv[token]);
+			kernel!(self, rescale_rows(dots, sum, inv, w.scale(), out));
 		}
 	}
 }

@@ -4,7 +4,10 @@
 //! weights of all panels in a tile; for each sixteen tokens and each group of steps, fill the tables and let
 //! all panels look up. Sums of 16 bits are widened when the next block could make them overflow.
 
-use super::{Backend, linear::Part};
+use super::{
+	Backend,
+	linear::{Part, each_panel, panels_of_one_scale},
+};
 use crate::{
 	Isa,
 	quant::QuantizedActivations,
@@ -86,18 +89,14 @@ impl Backend {
 
 	/// Whether tables are faster for some parts by all tokens.
 	pub(super) fn prefers_lookup(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
-		let panels: usize = parts.iter().map(|part| part.panels.len()).sum();
-		let one_scale = parts.iter().all(|part| part.w.blocks().is_none());
-		self.may_look_up(tokens) && one_scale && panels >= MIN_PANELS
+		let panels = panels_of_one_scale(parts);
+		self.may_look_up(tokens) && panels.is_some_and(|panels| panels >= MIN_PANELS)
 	}
 
 	/// Matrices times matrix, for parts that differ between threads.
 	pub(super) fn look_up(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
 		assert_eq!(self.isa(), Isa::Avx2);
-		let panels: Vec<(&Part<'_, '_>, usize)> = parts
-			.iter()
-			.flat_map(|part| part.panels.clone().map(move |panel| (part, panel)))
-			.collect();
+		let panels = each_panel(parts);
 		SCRATCH.with_borrow_mut(|scratch| {
 			for first in (0..a.tokens).step_by(RUNS * LANES) {
 				let tokens = (RUNS * LANES).min(a.tokens - first);

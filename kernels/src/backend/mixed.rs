@@ -5,7 +5,10 @@
 //! Tokens form tiles. Block of columns by block: fill the tables of each tile's last tokens; for each panel unpack the
 //! block's weights, and multiply them by all tiles.
 
-use super::{Backend, kernel, linear::Part};
+use super::{
+	Backend, kernel,
+	linear::{Part, each_panel, panels_of_one_scale},
+};
 use crate::{
 	Isa,
 	quant::QuantizedActivations,
@@ -32,7 +35,7 @@ const MIN_PANELS: usize = 4;
 pub(super) const PART_PANELS: usize = 16;
 /// Tokens that pass by unpacked weights.
 const TOKEN_CHUNK: usize = 20 * TILE_TOKENS;
-/// Panels that pass by filled tables: with both, their sums, 560 KiB, and tables, 200 KiB, stay in the second-level cache.
+/// Panels that pass by filled tables: their sums, 700 KiB, and the tables, 200 KiB, fit a second-level cache of 1 MiB.
 const TILE_PANELS: usize = 20;
 
 thread_local! {
@@ -108,25 +111,26 @@ fn lookups_pay() -> bool {
 }
 
 impl Backend {
-	/// Whether lookups may pay for so many tokens.
-	pub(super) fn may_mix(&self, tokens: usize) -> bool {
+	/// Whether this level has lookups for so many tokens.
+	fn can_mix(&self, tokens: usize) -> bool {
 		tokens >= MIN_TOKENS && matches!(self.isa(), Isa::Avx512 | Isa::Avx512Vbmi)
+	}
+
+	/// Whether lookups may be faster for so many tokens.
+	pub(super) fn may_mix(&self, tokens: usize) -> bool {
+		self.can_mix(tokens) && lookups_pay()
 	}
 
 	/// Whether lookups are faster for some parts by all tokens.
 	pub(super) fn prefers_mixed(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
-		let panels: usize = parts.iter().map(|part| part.panels.len()).sum();
-		let one_scale = parts.iter().all(|part| part.w.blocks().is_none());
-		self.may_mix(tokens) && one_scale && panels >= MIN_PANELS && lookups_pay()
+		let panels = panels_of_one_scale(parts);
+		self.may_mix(tokens) && panels.is_some_and(|panels| panels >= MIN_PANELS)
 	}
 
 	/// Matrices times matrix, for parts that differ between threads; at least [`MIN_TOKENS`] tokens.
 	pub(super) fn mix(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
-		assert!(self.may_mix(a.tokens));
-		let panels: Vec<(&Part<'_, '_>, usize)> = parts
-			.iter()
-			.flat_map(|part| part.panels.clone().map(move |panel| (part, panel)))
-			.collect();
+		assert!(self.can_mix(a.tokens));
+		let panels = each_panel(parts);
 		let chunks = a.tokens.div_ceil(TOKEN_CHUNK);
 		let tiles = panels.len().div_ceil(TILE_PANELS).max(1);
 		SCRATCH.with_borrow_mut(|scratch| {
@@ -204,14 +208,7 @@ impl Backend {
 			}
 		}
 		for ((part, panel), sums) in panels.iter().zip(sums.chunks_exact(tokens.len())) {
-			let (w, row) = (part.w, panel * PANEL_ROWS);
-			let count = PANEL_ROWS.min(w.rows() - row);
-			for (token, dots) in tokens.clone().zip(sums) {
-				// SAFETY: each panel is in one thread's parts, so its rows are written by one thread.
-				let out = unsafe { part.out.part(token * w.rows() + row, count) };
-				let (sum, inv) = (a.sums[token], a.inv[token]);
-				kernel!(self, rescale_rows(dots, sum, inv, w.scale(), out));
-			}
+			self.put_rows(part.w, a, *panel, tokens.start, sums, part.out);
 		}
 	}
 }

@@ -1,6 +1,7 @@
 //! Weights unpacked to a byte each, for many tokens.
 
 use super::{PANEL_ROWS, Panel, dense, fives, two_bit};
+#[cfg(target_arch = "x86_64")]
 use crate::memory;
 use core::ops::Range;
 
@@ -99,6 +100,7 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 }
 
 /// Asks for what [`unpack`] will read.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn prefetch(panel: Panel<'_>, cols: usize, block: usize) {
 	let part = |part_cols: usize, len: usize| {
 		let count = BLOCK_COLS / part_cols;

@@ -218,6 +218,7 @@ impl<'a> PanelBlock<'a> {
 	}
 
 	/// All groups.
+	#[cfg(target_arch = "x86_64")]
 	pub(crate) fn each(&self) -> impl Iterator<Item = &'a Group> {
 		self.groups.iter().step_by(self.together)
 	}

@@ -5,6 +5,7 @@
 //! lanes, and permuting it by the weights of 32 rows gives 96 products. So most of a tile's tokens are
 //! multiplied and two are looked up, in one loop.
 
+use super::ternary::broadcast;
 use crate::ternary::{
 	PANEL_ROWS,
 	codes::{BLOCK_COLS, BLOCK_STEPS, Step},
@@ -57,11 +58,11 @@ pub(crate) const NO_LANES: BlockLanes = [Lanes([[0; 16]; 2]); BLOCK_THREES];
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
 pub(crate) fn lanes(steps: &[Step], lanes: &mut BlockLanes) {
 	let zero = _mm512_setzero_si512();
-	let places = fours([1, 3, 9, 0]);
+	let places = broadcast(&[1, 3, 9, 0]);
 	let place_of_left = [
-		fours([0, 0, 0, 1]),
-		fours([0, 0, 0, 3]),
-		fours([0, 0, 0, 9]),
+		broadcast(&[0, 0, 0, 1]),
+		broadcast(&[0, 0, 0, 3]),
+		broadcast(&[0, 0, 0, 9]),
 	];
 	let lanes = lanes.as_chunks_mut::<THREES>().0;
 	for (steps, lanes) in steps.as_chunks::<STEPS>().0.iter().zip(lanes) {
@@ -124,7 +125,7 @@ pub(crate) fn fill(q: &[i8], tables: &mut Tables) -> i32 {
 	for (steps, tables) in steps.iter().zip(tables.as_chunks_mut::<THREES>().0) {
 		let mut left = _mm512_setzero_si512();
 		for (i, step) in steps.iter().enumerate() {
-			let values = fours(*step);
+			let values = broadcast(step);
 			let pairs = [
 				_mm512_shuffle_epi8(values, first),
 				_mm512_shuffle_epi8(values, second),
@@ -214,7 +215,7 @@ fn multiply_tile<const M: usize>(
 			}
 			for (products, q) in products.iter_mut().zip(q) {
 				// SAFETY: there are no more steps than in a block, as asserted.
-				let four = fours(unsafe { q.get_unchecked(i) }[s]);
+				let four = broadcast(&unsafe { q.get_unchecked(i) }[s]);
 				for (products, codes) in products.iter_mut().zip(codes) {
 					*products = _mm512_dpbusd_epi32(*products, codes, four);
 				}
@@ -259,13 +260,6 @@ fn look_up(
 			*found = _mm512_add_epi16(*found, _mm512_permutexvar_epi16(lanes, table));
 		}
 	}
-}
-
-/// Four values in all lanes.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
-fn fours(four: [i8; 4]) -> __m512i {
-	_mm512_set1_epi32(i32::from_le_bytes(four.map(|value| value as u8)))
 }
 
 #[inline]

@@ -53,8 +53,9 @@ pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_
 }
 
 /// Four values in all lanes.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
-fn broadcast(four: &[i8; 4]) -> __m512i {
+pub(super) fn broadcast(four: &[i8; 4]) -> __m512i {
 	_mm512_set1_epi32(i32::from_le_bytes(four.map(|q| q as u8)))
 }
 
