@@ -52,8 +52,13 @@ impl Formatter for Spaced {
 
 /// A value in JSON, with Python's spaces.
 pub(crate) fn spaced_json(value: &impl Serialize) -> serde_json::Result<String> {
+	formatted(value, Spaced)
+}
+
+/// A value in JSON.
+fn formatted(value: &impl Serialize, formatter: impl Formatter) -> serde_json::Result<String> {
 	let mut bytes = Vec::new();
-	value.serialize(&mut ser::Serializer::with_formatter(&mut bytes, Spaced))?;
+	value.serialize(&mut ser::Serializer::with_formatter(&mut bytes, formatter))?;
 	Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -72,11 +77,8 @@ fn tojson(
 	let json = match indent {
 		None => spaced_json(value),
 		Some(width) => {
-			let (mut bytes, indent) = (Vec::new(), " ".repeat(width.min(16)));
-			let pretty = PrettyFormatter::with_indent(indent.as_bytes());
-			value
-				.serialize(&mut ser::Serializer::with_formatter(&mut bytes, pretty))
-				.map(|()| String::from_utf8_lossy(&bytes).into_owned())
+			let indent = " ".repeat(width.min(16));
+			formatted(value, PrettyFormatter::with_indent(indent.as_bytes()))
 		}
 	};
 	let json = json.map_err(|error| fail(error.to_string()))?;
