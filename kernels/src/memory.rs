@@ -208,8 +208,8 @@ impl DerefMut for Halves {
 ///
 /// Kernels read packed weights in order, but slowly enough, and with enough loads between, that CPUs do not see a stream
 /// to fetch: asking makes one thread 1.3 (AVX-512) to 1.5 times (AVX2) as fast from DRAM. Into the second-level cache,
-/// because the first keeps few requests: with that, 6 KiB ahead are a tenth faster than 4 KiB into the first, and 4 KiB
-/// slower. Reading two or four runs of rows at once, to share the values they meet, was a quarter slower.
+/// because the first keeps few requests: 6 KiB ahead of that are faster than 4 KiB of the
+/// first on Zen 4, and 4 KiB slower. Reading two or four runs of rows at once, to share the values they meet, is slower.
 const AHEAD: usize = 6144;
 
 /// Asks for the line of the cache at an address, which need not exist: into the first level if `NEAR`, else the second,
