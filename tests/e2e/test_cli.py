@@ -148,8 +148,8 @@ class Terminal:
             try:
                 self._read_into(0.1)
             except Failure:
-                break
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        raise Failure(f"the program goes on; came: {self.seen!r}")
 
     def kill(self) -> None:
         try:
@@ -209,7 +209,10 @@ def test_conversation_on_a_terminal_should_stream_stop_and_remember(terminal, tm
     again.send("\x1b[A\x1b[A\x1b[A\x1b[A\x1b[A")
     again.expect("Once upon a time")
     again.send("\x15/stats\r")
+    again.expect("/stats")
     again.expect("on")
+    # A key between two lines would be the terminal's, not the program's.
+    again.expect("> ")
     again.send("\x04")
     assert again.end() == 0
 
@@ -217,6 +220,7 @@ def test_conversation_on_a_terminal_should_stream_stop_and_remember(terminal, tm
     silent.expect("> ")
     silent.send("/clear secret\r")
     silent.expect("forgotten")
+    silent.expect("> ")
     silent.send("\x04")
     assert silent.end() == 0
     assert "secret" not in history.read_text()
