@@ -192,7 +192,8 @@ impl<'a> Committer<'a> {
 		let models = self.registered_models(block).await?;
 		let receipts = context
 			.journal
-			.waiting(&context.me, &models, self.limit as usize);
+			.waiting(&context.me, &models, self.limit as usize)
+			.await?;
 		if receipts.is_empty() {
 			return Ok(());
 		}

@@ -1051,9 +1051,13 @@ async fn client_that_goes_away_should_cancel_its_answer() {
 	// An answer that went on to its end would have a receipt.
 	let worker = aria_primitives::AccountId::new(server.signer.public().0);
 	let model = HashSet::from([server.engine.model().id]);
-	assert_eq!(server.journal.waiting(&worker, &model, 9), []);
+	assert_eq!(
+		server.journal.waiting(&worker, &model, 9).await.unwrap(),
+		[]
+	);
 	assert_eq!(server.complete(json!({})).await.status, 200);
-	assert_eq!(server.journal.waiting(&worker, &model, 9).len(), 1);
+	let waiting = server.journal.waiting(&worker, &model, 9).await;
+	assert_eq!(waiting.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@
 //! was written, or for the first one: on another chain, such as a development chain that was started anew, it neither
 //! waits nor is it opened, and it is there again once the worker is back.
 //!
-//! In memory is where each receipt stands in the file, some hundred bytes, and the receipts that are in no final batch;
-//! a journal is started anew by moving the file away once all of its batches are over.
+//! In memory is where each receipt stands in the file and what became of it, some hundred bytes; a journal is started
+//! anew by moving the file away once all of its batches are over.
 
 use crate::engine::receipt::ReceiptFile;
 use aria_primitives::{AccountId, H256, ModelId, merkle, receipt::SignedReceipt, work::BatchId};
@@ -185,10 +185,10 @@ impl Journal {
 		let id = file.signed.leaf();
 		let json = file.to_json();
 		self.write(
-			move |state| Ok((!state.entries.contains_key(&id)).then_some(Line::Receipt(json))),
+			move |state| Ok((!state.receipts.contains_key(&id)).then_some(Line::Receipt(json))),
 			move |state, range| {
 				if let Some(range) = range {
-					state.add(file.signed, range);
+					state.add(&file.signed, range);
 				}
 			},
 		)
@@ -203,7 +203,7 @@ impl Journal {
 	/// If the disk fails.
 	pub fn get(&self, id: &H256) -> Result<Option<Entry>, JournalError> {
 		let found = self.read(|state| {
-			let kept = state.entries.get(id)?;
+			let kept = state.receipts.get(id)?;
 			Some((kept.range, state.place(kept)))
 		});
 		let Some((range, place)) = found else {
@@ -220,15 +220,19 @@ impl Journal {
 	/// If the disk fails.
 	pub fn latest(&self, before: Option<u64>, limit: usize) -> Result<Vec<Listed>, JournalError> {
 		let found: Vec<(usize, H256, Range, Place)> = self.read(|state| {
-			let written = state.order.len();
+			let written = state.receipts.len();
 			let end = before.map_or(written, |before| {
 				usize::try_from(before).map_or(written, |before| before.min(written))
 			});
-			let ids = state.order.iter().enumerate().take(end).rev().take(limit);
-			let listed = ids.filter_map(|(number, id)| {
-				let kept = state.entries.get(id)?;
-				Some((number, *id, kept.range, state.place(kept)))
-			});
+			let receipts = state
+				.receipts
+				.iter()
+				.enumerate()
+				.take(end)
+				.rev()
+				.take(limit);
+			let listed =
+				receipts.map(|(number, (id, kept))| (number, *id, kept.range, state.place(kept)));
 			listed.collect()
 		});
 		let listed = found.into_iter().map(|(number, id, range, place)| {
@@ -247,7 +251,7 @@ impl Journal {
 		self.read(|state| {
 			let duties = &state.here;
 			Counts {
-				receipts: state.order.len(),
+				receipts: state.receipts.len(),
 				waiting: duties.waiting.len(),
 				pending: duties.pending.iter().map(|batch| batch.leaves.len()).sum(),
 				committed: duties.committed.values().map(Vec::len).sum(),
@@ -267,35 +271,36 @@ impl Journal {
 	/// Models of this worker's receipts that are in no batch.
 	pub fn waiting_models(&self, worker: &AccountId) -> HashSet<ModelId> {
 		self.read(|state| {
-			let kept = state
-				.here
-				.waiting
-				.iter()
-				.filter_map(|id| state.entries.get(id));
-			let receipts = kept.filter_map(|kept| Some(&kept.signed.as_ref()?.receipt));
-			let ours = receipts.filter(|receipt| receipt.worker == *worker);
-			ours.map(|receipt| receipt.model).collect()
+			let models = state.waiting_of(worker).map(|(.., model)| *model);
+			models.collect()
 		})
 	}
 
 	/// Up to `limit` receipts of this worker and these models that are in no batch, oldest first.
-	pub fn waiting(
+	///
+	/// # Errors
+	///
+	/// If the disk fails.
+	pub async fn waiting(
 		&self,
 		worker: &AccountId,
 		models: &HashSet<ModelId>,
 		limit: usize,
-	) -> Vec<(H256, SignedReceipt)> {
-		self.read(|state| {
-			let receipt = |id: &H256| Some((*id, state.entries.get(id)?.signed.as_deref()?));
-			let ours = |(_, signed): &(H256, &SignedReceipt)| {
-				signed.receipt.worker == *worker && models.contains(&signed.receipt.model)
-			};
-			let found = state.here.waiting.iter().filter_map(receipt).filter(ours);
-			found
-				.take(limit)
-				.map(|(id, signed)| (id, signed.clone()))
+	) -> Result<Vec<(H256, SignedReceipt)>, JournalError> {
+		let found: Vec<(H256, Range)> = self.read(|state| {
+			let waiting = state.waiting_of(worker);
+			let ours = waiting.filter(|(.., model)| models.contains(*model));
+			ours.take(limit)
+				.map(|(id, kept, _)| (*id, kept.range))
 				.collect()
-		})
+		});
+		let inner = self.0.clone();
+		let read = move |(id, range)| Ok((id, inner.reader.receipt(range)?.signed));
+		let read = || found.into_iter().map(read).collect();
+		match tokio::task::spawn_blocking(read).await {
+			Ok(result) => result,
+			Err(_) => Err(JournalError::Broken),
+		}
 	}
 
 	/// Batches whose end is not known.
@@ -366,8 +371,8 @@ impl Journal {
 	/// Shows that a receipt is in a final batch.
 	pub fn proof(&self, id: &H256) -> Option<Proof> {
 		let (at, leaves) = self.read(|state| {
-			let at = state.place(state.entries.get(id)?).committed()?;
-			Some((at, state.here.committed.get(&at.batch)?.clone()))
+			let at = state.place(state.receipts.get(id)?).committed()?;
+			Some((at, state.leaves(at.batch)?))
 		})?;
 		Some(Proof {
 			at,
@@ -388,9 +393,9 @@ impl Journal {
 		index: u32,
 	) -> Result<Option<(ReceiptFile, Vec<H256>)>, JournalError> {
 		let found = self.read(|state| {
-			let leaves = state.here.committed.get(&batch)?;
-			let kept = state.entries.get(leaves.get(index as usize)?)?;
-			Some((kept.range, merkle::proof(leaves, index as usize)?))
+			let leaves = state.leaves(batch)?;
+			let kept = state.receipts.get(leaves.get(index as usize)?)?;
+			Some((kept.range, merkle::proof(&leaves, index as usize)?))
 		});
 		let Some((range, proof)) = found else {
 			return Ok(None);

@@ -2,9 +2,10 @@
 
 use super::file::Range;
 use crate::engine::receipt::ReceiptFile;
-use aria_primitives::{H256, merkle, receipt::SignedReceipt, work::BatchId};
+use aria_primitives::{AccountId, H256, ModelId, merkle, receipt::SignedReceipt, work::BatchId};
+use indexmap::{IndexMap, IndexSet, map::Entry};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, hash_map};
+use std::collections::HashMap;
 
 /// A batch that was, or was about to be, submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,32 +68,41 @@ pub(super) enum Line {
 /// A receipt that is in the file.
 pub(super) struct Kept {
 	pub(super) range: Range,
-	/// While it may be committed.
-	pub(super) signed: Option<Box<SignedReceipt>>,
-	chain: Option<H256>,
+	/// Who answered with what: its number in [`State::sources`].
+	source: u32,
+	chain: Option<ChainNumber>,
 	place: Place,
 }
+
+/// A receipt's number: how many were written before it.
+pub(super) type Number = u32;
+/// A chain's number: how many were known before it.
+type ChainNumber = u32;
 
 /// Duties to one chain.
 #[derive(Default)]
 pub(super) struct Duties {
-	/// Identifiers of waiting receipts, oldest first.
-	pub(super) waiting: Vec<H256>,
+	/// Waiting receipts, oldest first.
+	pub(super) waiting: Vec<Number>,
 	pub(super) pending: Vec<PendingBatch>,
-	pub(super) committed: HashMap<BatchId, Vec<H256>>,
+	pub(super) committed: HashMap<BatchId, Vec<Number>>,
 }
 
+/// There is a `Kept` for each receipt that was ever written, so it has no more than what is looked for by it.
 #[derive(Default)]
 pub(super) struct State {
-	pub(super) entries: HashMap<H256, Kept>,
-	/// Identifiers of all receipts, oldest first.
-	pub(super) order: Vec<H256>,
-	/// The chain that the worker was on last, by its origin.
-	chain: Option<H256>,
+	/// All receipts by their identifiers, oldest first.
+	pub(super) receipts: IndexMap<H256, Kept>,
+	/// Workers with models, by number.
+	sources: IndexSet<(AccountId, ModelId)>,
+	/// Chains by their origins, by number.
+	chains: IndexSet<H256>,
+	/// The chain that the worker was on last.
+	chain: Option<ChainNumber>,
 	/// Duties to that chain.
 	pub(super) here: Duties,
 	/// Duties to the others.
-	elsewhere: HashMap<H256, Duties>,
+	elsewhere: HashMap<ChainNumber, Duties>,
 }
 
 impl State {
@@ -105,10 +115,34 @@ impl State {
 		}
 	}
 
+	/// A receipt's identifier and where it is.
+	pub(super) fn numbered(&self, number: Number) -> Option<(&H256, &Kept)> {
+		self.receipts.get_index(number as usize)
+	}
+
+	/// Waiting receipts of a worker with their models, oldest first.
+	pub(super) fn waiting_of<'a>(
+		&'a self,
+		worker: &'a AccountId,
+	) -> impl Iterator<Item = (&'a H256, &'a Kept, &'a ModelId)> {
+		let receipts = self.here.waiting.iter().filter_map(|id| self.numbered(*id));
+		receipts.filter_map(move |(id, kept)| {
+			let (who, model) = self.sources.get_index(kept.source as usize)?;
+			(who == worker).then_some((id, kept, model))
+		})
+	}
+
+	/// Identifiers of a final batch's receipts, in order.
+	pub(super) fn leaves(&self, batch: BatchId) -> Option<Vec<H256>> {
+		let leaves = self.here.committed.get(&batch)?;
+		let ids = leaves.iter().map(|leaf| Some(*self.numbered(*leaf)?.0));
+		ids.collect()
+	}
+
 	/// Whether a batch may be made of these receipts.
 	pub(super) fn wait(&self, leaves: &[H256]) -> bool {
 		let waits = |id| {
-			let kept = self.entries.get(id);
+			let kept = self.receipts.get(id);
 			kept.is_some_and(|kept| self.place(kept) == Place::Waiting)
 		};
 		!leaves.is_empty() && leaves.iter().all(waits)
@@ -116,7 +150,8 @@ impl State {
 
 	/// Whether duties are those to this chain.
 	pub(super) fn is_on(&self, origin: &H256) -> bool {
-		self.chain.as_ref() == Some(origin)
+		let known = self.chains.get_index_of(origin);
+		known.is_some_and(|number| self.chain == Some(number as ChainNumber))
 	}
 
 	pub(super) fn apply(&mut self, line: Line, range: Range) -> Result<(), String> {
@@ -125,7 +160,7 @@ impl State {
 			Line::Receipt(json) => {
 				let file =
 					ReceiptFile::from_json(&json.to_string()).map_err(|error| error.to_string())?;
-				self.add(file.signed, range);
+				self.add(&file.signed, range);
 			}
 			Line::Batch(batch) => {
 				if merkle::root(&batch.leaves) != batch.root {
@@ -148,44 +183,47 @@ impl State {
 
 	/// From now on duties are those to this chain. What was kept before there was any is for the first one.
 	pub(super) fn go_to(&mut self, origin: H256) {
-		match self.chain.replace(origin) {
+		let chain = self.chains.insert_full(origin).0 as ChainNumber;
+		match self.chain.replace(chain) {
 			None => {
-				for kept in self.entries.values_mut() {
-					kept.chain = Some(origin);
+				for kept in self.receipts.values_mut() {
+					kept.chain = Some(chain);
 				}
 			}
-			Some(before) if before == origin => {}
+			Some(before) if before == chain => {}
 			Some(before) => {
-				let duties = self.elsewhere.remove(&origin).unwrap_or_default();
+				let duties = self.elsewhere.remove(&chain).unwrap_or_default();
 				let left = std::mem::replace(&mut self.here, duties);
 				self.elsewhere.insert(before, left);
 			}
 		}
 	}
 
-	pub(super) fn add(&mut self, signed: SignedReceipt, range: Range) {
-		let id = signed.leaf();
-		if let hash_map::Entry::Vacant(free) = self.entries.entry(id) {
+	pub(super) fn add(&mut self, signed: &SignedReceipt, range: Range) {
+		let receipt = &signed.receipt;
+		let source = (receipt.worker.clone(), receipt.model);
+		let source = self.sources.insert_full(source).0 as u32;
+		if let Entry::Vacant(free) = self.receipts.entry(signed.leaf()) {
+			self.here.waiting.push(free.index() as Number);
 			free.insert(Kept {
 				range,
-				signed: Some(signed.into()),
+				source,
 				chain: self.chain,
 				place: Place::Waiting,
 			});
-			self.order.push(id);
-			self.here.waiting.push(id);
 		}
 	}
 
-	fn put(&mut self, ids: &[H256], place: impl Fn(u32) -> Place) {
+	/// Says of receipts, in the order of their batch, what became of them; returns their numbers.
+	fn put(&mut self, ids: &[H256], place: impl Fn(u32) -> Place) -> Vec<Number> {
+		let mut numbers = Vec::with_capacity(ids.len());
 		for (index, id) in ids.iter().enumerate() {
-			if let Some(kept) = self.entries.get_mut(id) {
+			if let Some((number, _, kept)) = self.receipts.get_full_mut(id) {
 				kept.place = place(index as u32);
-				if matches!(kept.place, Place::Committed(_) | Place::Lost) {
-					kept.signed = None;
-				}
+				numbers.push(number as Number);
 			}
 		}
+		numbers
 	}
 
 	fn take_pending(&mut self, root: &H256) -> Option<PendingBatch> {
@@ -196,10 +234,10 @@ impl State {
 
 	pub(super) fn begin(&mut self, batch: PendingBatch) {
 		self.put(&batch.leaves, |_| Place::Pending);
-		let entries = &self.entries;
-		let waits = |id: &H256| {
-			let kept = entries.get(id);
-			kept.is_some_and(|kept| kept.place == Place::Waiting)
+		let receipts = &self.receipts;
+		let waits = |number: &Number| {
+			let kept = receipts.get_index(*number as usize);
+			kept.is_some_and(|(_, kept)| kept.place == Place::Waiting)
 		};
 		self.here.waiting.retain(waits);
 		self.here.pending.push(batch);
@@ -207,18 +245,18 @@ impl State {
 
 	pub(super) fn commit(&mut self, root: &H256, batch: BatchId) -> Option<()> {
 		let pending = self.take_pending(root)?;
-		self.put(&pending.leaves, |leaf_index| {
+		let leaves = self.put(&pending.leaves, |leaf_index| {
 			Place::Committed(Committed { batch, leaf_index })
 		});
-		self.here.committed.insert(batch, pending.leaves);
+		self.here.committed.insert(batch, leaves);
 		Some(())
 	}
 
 	pub(super) fn drop_batch(&mut self, root: &H256, requeue: bool) -> Option<()> {
 		let pending = self.take_pending(root)?;
 		if requeue {
-			self.put(&pending.leaves, |_| Place::Waiting);
-			let later = std::mem::replace(&mut self.here.waiting, pending.leaves);
+			let again = self.put(&pending.leaves, |_| Place::Waiting);
+			let later = std::mem::replace(&mut self.here.waiting, again);
 			self.here.waiting.extend(later);
 		} else {
 			self.put(&pending.leaves, |_| Place::Lost);

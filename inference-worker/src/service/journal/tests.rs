@@ -23,10 +23,11 @@ fn receipt(seed: u8) -> ReceiptFile {
 	ReceiptFile::sign(&generation, H256::zero(), 1, H256::repeat_byte(9), &pair)
 }
 
-fn ids(journal: &Journal) -> Vec<H256> {
+async fn ids(journal: &Journal) -> Vec<H256> {
 	let worker = receipt(0).signed.receipt.worker;
-	let waiting = journal.waiting(&worker, &HashSet::from([H256::zero()]), usize::MAX);
-	waiting.into_iter().map(|(id, _)| id).collect()
+	let model = HashSet::from([H256::zero()]);
+	let waiting = journal.waiting(&worker, &model, usize::MAX).await;
+	waiting.unwrap().into_iter().map(|(id, _)| id).collect()
 }
 
 fn held(journal: &Journal, id: &H256) -> Entry {
@@ -58,7 +59,7 @@ async fn restart_should_keep_receipts_and_batches() {
 		journal.begin_batch(vec![leaves[3]], 10, 50).await.unwrap();
 	}
 	let journal = Journal::open(dir.path()).unwrap();
-	assert_eq!(ids(&journal), [leaves[4]]);
+	assert_eq!(ids(&journal).await, [leaves[4]]);
 	assert_eq!(held(&journal, &leaves[0]).file, files[0]);
 	assert_eq!(
 		held(&journal, &leaves[2]).place.committed(),
@@ -82,9 +83,9 @@ async fn restart_should_keep_receipts_and_batches() {
 	assert!(none(9, 3) && none(8, 0));
 	// Given up, it waits again, before younger ones.
 	journal.drop_batch(pending[0].root, true).await.unwrap();
-	assert_eq!(ids(&journal), leaves[3..]);
+	assert_eq!(ids(&journal).await, leaves[3..]);
 	drop(journal);
-	assert_eq!(ids(&Journal::open(dir.path()).unwrap()), leaves[3..]);
+	assert_eq!(ids(&Journal::open(dir.path()).unwrap()).await, leaves[3..]);
 }
 
 #[tokio::test]
@@ -107,7 +108,7 @@ async fn receipts_should_be_duties_to_the_chain_they_were_written_on() {
 			drop(journal);
 			journal = Journal::open(dir.path()).unwrap();
 		}
-		assert!(ids(&journal).is_empty() && journal.pending().is_empty());
+		assert!(ids(&journal).await.is_empty() && journal.pending().is_empty());
 		assert!(
 			journal.leaf(3, 0).unwrap().is_none(),
 			"a batch of the other chain"
@@ -129,7 +130,7 @@ async fn receipts_should_be_duties_to_the_chain_they_were_written_on() {
 	journal.go_to(one).await.unwrap();
 	drop(journal);
 	let journal = Journal::open(dir.path()).unwrap();
-	assert_eq!(ids(&journal), [leaves[2]]);
+	assert_eq!(ids(&journal).await, [leaves[2]]);
 	assert_eq!(journal.pending()[0].leaves, [leaves[1]]);
 	assert_eq!(
 		journal.leaf(3, 0).unwrap().unwrap().0.signed.leaf(),
@@ -172,15 +173,19 @@ async fn receipts_of_another_key_or_model_should_not_be_gathered() {
 	assert!(
 		journal
 			.waiting(&other, &HashSet::from([H256::zero()]), 10)
+			.await
+			.unwrap()
 			.is_empty()
 	);
 	let worker = receipt(0).signed.receipt.worker;
 	assert!(
 		journal
 			.waiting(&worker, &HashSet::from([H256::repeat_byte(1)]), 10)
+			.await
+			.unwrap()
 			.is_empty()
 	);
-	assert_eq!(ids(&journal).len(), 1);
+	assert_eq!(ids(&journal).await.len(), 1);
 }
 
 #[tokio::test]
@@ -194,9 +199,9 @@ async fn batch_of_receipts_that_do_not_wait_should_be_refused() {
 	assert!(journal.begin_batch(vec![id], 0, 1).await.is_err());
 	assert!(journal.commit_batch(H256::zero(), 0).await.is_err());
 	journal.drop_batch(root, false).await.unwrap();
-	assert!(ids(&journal).is_empty());
+	assert!(ids(&journal).await.is_empty());
 	drop(journal);
-	assert!(ids(&Journal::open(dir.path()).unwrap()).is_empty());
+	assert!(ids(&Journal::open(dir.path()).unwrap()).await.is_empty());
 }
 
 #[tokio::test]
@@ -213,7 +218,7 @@ async fn torn_last_line_should_be_cut_off_at_any_byte() {
 	for cut in (whole.len() + 1..both.len()).step_by(37) {
 		std::fs::write(&path, &both[..cut]).unwrap();
 		let journal = Journal::open(dir.path()).unwrap();
-		assert_eq!(ids(&journal).len(), 1, "cut at {cut}");
+		assert_eq!(ids(&journal).await.len(), 1, "cut at {cut}");
 		assert_eq!(std::fs::read(&path).unwrap(), whole);
 		journal.record(second.clone()).await.unwrap();
 		assert_eq!(std::fs::read(&path).unwrap(), both);
