@@ -1008,6 +1008,21 @@ async fn context_should_bound_the_answer_and_never_cut_the_prompt() {
 	let answer = server.complete(full).await.json();
 	assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() <= 3);
 	assert_eq!(answer["usage"]["prompt_tokens"], 254);
+	// A request may have less of it, and no more.
+	let less = json!({ "prompt": vec![5u32; 8], "max_tokens": 20, "num_ctx": 12, "logprobs": 0 });
+	let answer = server.complete(less.clone()).await.json();
+	let own = &answer["choices"][0]["logprobs"]["tokens"];
+	assert!((1..=5).contains(&own.as_array().unwrap().len()));
+	let reply = server
+		.complete(with(less.clone(), json!({ "num_ctx": 7 })))
+		.await;
+	assert_eq!(reply.error(400), field("prompt", "context_length_exceeded"));
+	for wrong in [0, 257] {
+		let reply = server
+			.complete(with(less.clone(), json!({ "num_ctx": wrong })))
+			.await;
+		assert_eq!(reply.error(400), field("num_ctx", "invalid_value"));
+	}
 }
 
 #[tokio::test]

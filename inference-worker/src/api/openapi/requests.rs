@@ -130,6 +130,9 @@ pub(super) struct Sampling {
 	/// A grammar of the answer in Lark's notation, as llguidance reads it. Not beside tools or another form.
 	grammar: Option<String>,
 	stop: Option<Stop>,
+	/// Most tokens of prompt and answer together, if not all of the model's context.
+	#[schema(minimum = 1)]
+	num_ctx: Option<u32>,
 }
 
 /// Whether an answer comes in pieces.
