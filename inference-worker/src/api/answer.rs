@@ -14,6 +14,7 @@ use crate::service::models::Served;
 use aria_primitives::{H256, energy::EvidenceGrade};
 use serde_json::{Value, json};
 use std::{
+	fmt::Display,
 	sync::{Arc, atomic::Ordering},
 	time::Instant,
 };
@@ -215,8 +216,8 @@ impl Answer {
 		answer
 	}
 
-	/// A chunk of a streamed answer. There is one for each token, so only what differs is made anew.
-	pub(super) fn chunk(&self, choice: &Value) -> String {
+	/// A chunk of a streamed answer with a choice in JSON. There is one for each token, so only what differs is made anew.
+	pub(super) fn chunk(&self, choice: impl Display) -> String {
 		let usage = if self.include_usage {
 			r#","usage":null"#
 		} else {
@@ -237,7 +238,7 @@ impl Answer {
 			return end.to_string();
 		}
 		choice["aria"] = finished.aria.clone();
-		self.chunk(&choice)
+		self.chunk(choice)
 	}
 
 	/// The chunk with the usage, if it was asked for.

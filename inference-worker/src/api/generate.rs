@@ -180,7 +180,7 @@ impl Streamed {
 				false => Value::Null,
 			};
 			let number = self.calls.saturating_sub(1);
-			chunks.push(answer.chunk(&answer.kind.piece(index, part, number, logprobs)));
+			chunks.push(answer.chunk(answer.kind.piece(index, part, number, logprobs)));
 		}
 		chunks
 	}
@@ -220,7 +220,7 @@ pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<String, ApiE
 	async_stream::stream! {
 		for index in 0..choices.len() {
 			if let Some(opening) = answer.kind.opening(index) {
-				yield Ok(answer.chunk(&opening));
+				yield Ok(answer.chunk(opening));
 			}
 		}
 		let mut merged = std::pin::pin!(merged(events));

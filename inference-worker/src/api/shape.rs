@@ -92,18 +92,21 @@ impl Kind {
 		(self == Self::Chat).then(|| delta_choice(index, delta, Value::Null))
 	}
 
-	/// A chunk's choice with a part of the answer; `number` is that of the call to which it belongs.
-	pub(super) fn piece(self, index: usize, part: Part, number: usize, logprobs: Value) -> Value {
+	/// A chunk's choice with a part of the answer, in JSON; `number` is that of the call to which it belongs.
+	///
+	/// There is one for each token: texts are written without a tree of values, which would take several times as long.
+	pub(super) fn piece(self, index: usize, part: Part, number: usize, logprobs: Value) -> String {
 		let delta = match part {
-			Part::Text(text) if self == Self::Completion => {
-				return json!({
-					"index": index,
-					"text": text,
-					"logprobs": logprobs,
-					"finish_reason": null,
-				});
+			Part::Text(text) => {
+				let text = Value::String(text);
+				let field = match self {
+					Self::Completion => format!(r#""text":{text}"#),
+					_ => format!(r#""delta":{{"content":{text}}}"#),
+				};
+				return format!(
+					r#"{{"index":{index},{field},"logprobs":{logprobs},"finish_reason":null}}"#
+				);
 			}
-			Part::Text(text) => json!({ "content": text }),
 			Part::Call { id, name } => json!({ "tool_calls": [{
 				"index": number,
 				"id": id,
@@ -115,7 +118,7 @@ impl Kind {
 				"function": { "arguments": text },
 			}] }),
 		};
-		delta_choice(index, delta, logprobs)
+		delta_choice(index, delta, logprobs).to_string()
 	}
 
 	/// A choice's last chunk: no text, only why the answer ended.
