@@ -206,11 +206,12 @@ impl DerefMut for Halves {
 
 /// How far ahead of its use a kernel asks for what it reads from memory, bytes.
 ///
-/// Kernels read packed weights in order, but slowly enough, and with enough loads between, that CPUs do not see a stream
-/// to fetch: asking makes one thread 1.3 (AVX-512) to 1.5 times (AVX2) as fast from DRAM. Into the second-level cache,
-/// because the first keeps few requests: 6 KiB ahead of that are faster than 4 KiB of the
-/// first on Zen 4, and 4 KiB slower. Reading two or four runs of rows at once, to share the values they meet, is slower.
-const AHEAD: usize = 6144;
+/// Kernels read packed weights in order, but slowly enough, and with enough loads between, that CPUs do not see a
+/// stream to fetch. Into the second-level cache, because the first keeps few requests. Several times, because Zen 4
+/// drops a request when too many are under way, and the faster a kernel is, the more: asking once, one that is half as
+/// fast again from the cache was slower from DRAM. Reading two or four runs of rows at once, to share the values they
+/// meet, is slower.
+const AHEAD: [usize; 3] = [8192, 6144, 4096];
 
 /// Asks for the line of the cache at an address, which need not exist: into the first level if `NEAR`, else the second,
 /// since the first has room for few requests.
@@ -236,7 +237,9 @@ fn ask<const NEAR: bool>(address: *const u8) {
 #[inline(always)]
 pub(crate) fn prefetch_ahead<const N: usize>(part: &[u8; N]) {
 	for line in (0..N).step_by(LINE) {
-		ask::<false>(part.as_ptr().wrapping_add(AHEAD + line));
+		for ahead in AHEAD {
+			ask::<false>(part.as_ptr().wrapping_add(ahead + line));
+		}
 	}
 }
 

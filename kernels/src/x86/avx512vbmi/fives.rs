@@ -11,8 +11,9 @@ use crate::ternary::{
 use core::arch::x86_64::*;
 
 /// How far ahead of its use weights are asked for, bytes: into the second-level cache, since the first is full
-/// of tables, and fetching into it can't be kept going widely enough. Measured: 4 to 8 KiB are about the same.
-const AHEAD: usize = 6144;
+/// of tables, and fetching into it can't be kept going widely enough. Twice, since a request is dropped when too many
+/// are under way. Measured.
+const AHEAD: [usize; 2] = [8192, 6144];
 
 /// See [`crate::portable::fives_dots`].
 ///
@@ -59,13 +60,14 @@ fn dots<const N: usize>(
 				.as_ptr()
 				.wrapping_add((fold * FOLD_GROUPS + i) * together);
 			// What is beyond the end of this block is in the next.
-			let ahead = group.cast::<u8>().wrapping_add(AHEAD);
-			let ahead = if ahead < ends {
-				ahead
-			} else {
+			let ahead = AHEAD.map(|distance| {
+				let ahead = group.cast::<u8>().wrapping_add(distance);
+				if ahead < ends {
+					return ahead;
+				}
 				let beyond = ahead as usize - ends as usize;
 				next.groups().as_ptr().cast::<u8>().wrapping_add(beyond)
-			};
+			});
 			// SAFETY: a table has 256 bytes and is aligned to 64.
 			let parts: [__m512i; 4] = core::array::from_fn(|part| unsafe {
 				_mm512_load_si512(table.0.as_ptr().add(64 * part).cast())
@@ -74,7 +76,9 @@ fn dots<const N: usize>(
 				// SAFETY: a hint may name any address. A group has 64 bytes, and there are
 				// as many groups as asserted above.
 				let bytes = unsafe {
-					_mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(64 * panel).cast());
+					for ahead in ahead {
+						_mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(64 * panel).cast());
+					}
 					_mm512_loadu_si512(group.add(panel).cast())
 				};
 				let inverse = _mm512_movm_epi8(_mm512_movepi8_mask(bytes));
