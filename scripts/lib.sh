@@ -85,7 +85,10 @@ python_env() {
 	local list="$ARIA_ROOT/tests/e2e/requirements.txt" venv="$ARIA_CACHE/python"
 	if ! cmp -s "$list" "$venv/installed.txt"; then
 		python3 -m venv "$venv" >&2
-		"$venv/bin/pip" install --quiet --disable-pip-version-check -r "$list" >&2
+		# llama.cpp comes as source: it need not be fast, nor see pictures.
+		CMAKE_ARGS='-DLLAVA_BUILD=OFF -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1' \
+			CMAKE_BUILD_PARALLEL_LEVEL="$(nproc)" \
+			"$venv/bin/pip" install --quiet --disable-pip-version-check -r "$list" >&2
 		cp "$list" "$venv/installed.txt"
 	fi
 	printf '%s\n' "$venv"

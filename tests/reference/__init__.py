@@ -1,11 +1,11 @@
 """References written independently of the engine, and models to compare it on.
 
     python -m tests.reference.make OUT_DIR            write the models (25 MB)
-    python -m pytest -s tests/reference               compare; needs numpy and pytest, and aria-worker built
+    python -m pytest -s tests/reference               compare; needs numpy, pytest and llama_cpp, and aria-worker built
 
 `families` is the Hugging Face modelling code in numpy, in binary64, with activations in eight bits per token as
-BitLinear has them. `make` and `files` write random models. `llama_cpp` is a second oracle for the references and the
-GGUF writer: `pip install llama-cpp-python` into the same environment enables it; without it the test says "skipped".
+BitLinear has them. `make` and `files` write random models. llama.cpp (`llama-cpp-python`) is a second oracle for the
+references and the GGUF writer.
 
 Tolerances are on the RMS of a position's difference, relative to the RMS of the reference's logits:
 
