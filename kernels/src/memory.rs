@@ -211,7 +211,7 @@ impl DerefMut for Halves {
 /// drops a request when too many are under way, and the faster a kernel is, the more: asking once, one that is half as
 /// fast again from the cache was slower from DRAM. Reading two or four runs of rows at once, to share the values they
 /// meet, is slower.
-const AHEAD: [usize; 3] = [8192, 6144, 4096];
+pub(crate) const AHEAD: [usize; 3] = [8192, 6144, 4096];
 
 /// Asks for the line of the cache at an address, which need not exist: into the first level if `NEAR`, else the second,
 /// since the first has room for few requests.

@@ -1,5 +1,6 @@
 //! Five weights in a byte.
 
+use crate::memory::AHEAD;
 use crate::ternary::{
 	PANEL_ROWS, Panel,
 	codes::{self, BLOCK_COLS, Codes},
@@ -9,11 +10,6 @@ use crate::ternary::{
 	},
 };
 use core::arch::x86_64::*;
-
-/// How far ahead of its use weights are asked for, bytes: into the second-level cache, since the first is full
-/// of tables, and fetching into it can't be kept going widely enough. Twice, since a request is dropped when too many
-/// are under way. Measured.
-const AHEAD: [usize; 2] = [8192, 6144];
 
 /// See [`crate::portable::fives_dots`].
 ///
