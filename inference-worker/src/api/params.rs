@@ -7,7 +7,7 @@ use super::{
 	tools::Tools,
 };
 use crate::{
-	engine::{EngineError, MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS},
+	engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS},
 	model::Model,
 };
 use aria_primitives::receipt::{Constraints, Grammar, MAX_LOGIT_BIAS, Sampling};
@@ -84,8 +84,8 @@ pub(super) struct Options {
 	/// Answers per prompt, at least 1.
 	pub(super) choices: usize,
 	pub(super) max_tokens: u32,
-	/// Most tokens of prompt and answer together: the model's context, or less if the request says so.
-	pub(super) context: usize,
+	/// Most tokens of prompt and answer together, if the request says.
+	pub(super) context: Option<usize>,
 	pub(super) sampling: Sampling,
 	pub(super) constraints: Constraints,
 	pub(super) stop: Vec<String>,
@@ -97,18 +97,6 @@ pub(super) struct Options {
 	pub(super) logprobs: Option<u8>,
 	pub(super) stream: bool,
 	pub(super) include_usage: bool,
-}
-
-impl Options {
-	/// Most tokens of an answer to a prompt.
-	pub(super) fn room(&self, prompt: &[u32]) -> Result<u32, EngineError> {
-		let (prompt, context) = (prompt.len(), self.context);
-		match context.checked_sub(prompt) {
-			// The last token is never fed, so one more than positions fits.
-			Some(left) => Ok(u32::try_from(left + 1).unwrap_or(u32::MAX)),
-			None => Err(EngineError::ContextLengthExceeded { prompt, context }),
-		}
-	}
 }
 
 /// A pair of a token, if it is one, and its bias.
@@ -387,16 +375,14 @@ impl Fields {
 	}
 
 	/// Most tokens of prompt and answer together, by Ollama's name.
-	fn context(&self, model: &Model) -> Result<usize, ApiError> {
+	fn context(&self, model: &Model) -> Result<Option<usize>, ApiError> {
 		let most = model.config.context;
-		match self.count("num_ctx", 1)? {
-			None => Ok(most),
-			Some(context) if context as usize <= most => Ok(context as usize),
-			Some(_) => Err(out_of_range(
-				"num_ctx",
-				&format!("at most {most}, the model's context"),
-			)),
+		let context = self.count("num_ctx", 1)?.map(|context| context as usize);
+		if context.is_some_and(|context| context > most) {
+			let range = format!("at most {most}, the model's context");
+			return Err(out_of_range("num_ctx", &range));
 		}
+		Ok(context)
 	}
 
 	/// Answers per prompt.

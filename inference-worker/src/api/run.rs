@@ -11,7 +11,7 @@ use super::{
 	},
 };
 use crate::{
-	engine::{Event, Events, GenerateRequest, SubmitError, TokenEvent},
+	engine::{Event, Events, GenerateRequest, TokenEvent},
 	metrics::Metrics,
 	model::Model,
 };
@@ -68,9 +68,10 @@ pub(super) fn submit(
 ) -> Result<Choice, ApiError> {
 	let mut sampling = options.sampling;
 	sampling.seed = sampling.seed.wrapping_add(number);
-	let mut request = GenerateRequest {
+	let request = GenerateRequest {
 		prompt,
 		max_tokens: options.max_tokens,
+		context: options.context,
 		sampling,
 		constraints: options.constraints.clone(),
 		stop: options.stop.clone(),
@@ -79,12 +80,7 @@ pub(super) fn submit(
 		client,
 		..Default::default()
 	};
-	let submitted = options.room(&request.prompt).map_err(SubmitError::from);
-	let submitted = submitted.and_then(|room| {
-		request.max_tokens = request.max_tokens.min(room);
-		served.engine.submit(request)
-	});
-	let events = submitted.map_err(|error| {
+	let events = served.engine.submit(request).map_err(|error| {
 		let mut error = ApiError::from(error);
 		if error.code == Some("context_length_exceeded") {
 			error.param = Some(kind.prompt_name().into());

@@ -14,7 +14,8 @@ pub fn prepare(
 	model: &Model,
 	mut request: GenerateRequest,
 ) -> Result<GenerateRequest, EngineError> {
-	let context = model.config.context;
+	let most = model.config.context;
+	let context = request.context.map_or(most, |own| own.min(most));
 	if request.prompt.is_empty() {
 		let bos = model.tokenizer.bos();
 		request.prompt.push(bos.ok_or(EngineError::InvalidParameter(

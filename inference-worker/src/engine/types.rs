@@ -14,6 +14,8 @@ pub struct GenerateRequest {
 	pub prompt: Vec<u32>,
 	/// Most output tokens; clamped to what the context leaves.
 	pub max_tokens: u32,
+	/// Most tokens of prompt and answer together, if not all of the model's context.
+	pub context: Option<usize>,
 	/// How tokens are chosen.
 	pub sampling: Sampling,
 	/// Bias and grammar. The hash in `sampling` follows from it.
