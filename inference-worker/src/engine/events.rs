@@ -22,9 +22,10 @@ const PACE: Duration = Duration::from_millis(20);
 fn next_tick() -> Instant {
 	static FIRST: OnceLock<Instant> = OnceLock::new();
 	let first = *FIRST.get_or_init(Instant::now);
-	let over = first.elapsed().as_nanos() % PACE.as_nanos();
+	let now = Instant::now();
+	let over = now.duration_since(first).as_nanos() % PACE.as_nanos();
 	// Less than a pace.
-	Instant::now() + PACE - Duration::from_nanos(over as u64)
+	now + PACE - Duration::from_nanos(over as u64)
 }
 
 /// The events of an answer. Dropping it cancels the answer.

@@ -143,6 +143,16 @@ struct Inner {
 #[derive(Clone)]
 pub struct Journal(Arc<Inner>);
 
+/// Does what the disk may hold up, off the async threads.
+async fn blocking<T: Send + 'static>(
+	work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
+) -> Result<T, JournalError> {
+	match tokio::task::spawn_blocking(work).await {
+		Ok(result) => result,
+		Err(_) => Err(JournalError::Broken),
+	}
+}
+
 impl Journal {
 	/// Opens the journal in a folder, which is created if needed, and replays it.
 	///
@@ -174,10 +184,7 @@ impl Journal {
 			let mut state = inner.state.write().unwrap_or_else(PoisonError::into_inner);
 			Ok(apply(&mut state, range))
 		};
-		match tokio::task::spawn_blocking(write).await {
-			Ok(result) => result,
-			Err(_) => Err(JournalError::Broken),
-		}
+		blocking(write).await
 	}
 
 	/// Appends a receipt and returns its identifier once it is on disk. A receipt that it holds is not written again.
@@ -296,11 +303,7 @@ impl Journal {
 		});
 		let inner = self.0.clone();
 		let read = move |(id, range)| Ok((id, inner.reader.receipt(range)?.signed));
-		let read = || found.into_iter().map(read).collect();
-		match tokio::task::spawn_blocking(read).await {
-			Ok(result) => result,
-			Err(_) => Err(JournalError::Broken),
-		}
+		blocking(move || found.into_iter().map(read).collect()).await
 	}
 
 	/// Batches whose end is not known.

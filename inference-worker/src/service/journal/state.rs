@@ -75,7 +75,7 @@ pub(super) struct Kept {
 }
 
 /// A receipt's number: how many were written before it.
-pub(super) type Number = u32;
+type Number = u32;
 /// A chain's number: how many were known before it.
 type ChainNumber = u32;
 
@@ -116,7 +116,7 @@ impl State {
 	}
 
 	/// A receipt's identifier and where it is.
-	pub(super) fn numbered(&self, number: Number) -> Option<(&H256, &Kept)> {
+	fn numbered(&self, number: Number) -> Option<(&H256, &Kept)> {
 		self.receipts.get_index(number as usize)
 	}
 
@@ -125,7 +125,8 @@ impl State {
 		&'a self,
 		worker: &'a AccountId,
 	) -> impl Iterator<Item = (&'a H256, &'a Kept, &'a ModelId)> {
-		let receipts = self.here.waiting.iter().filter_map(|id| self.numbered(*id));
+		let waiting = self.here.waiting.iter();
+		let receipts = waiting.filter_map(|number| self.numbered(*number));
 		receipts.filter_map(move |(id, kept)| {
 			let (who, model) = self.sources.get_index(kept.source as usize)?;
 			(who == worker).then_some((id, kept, model))
