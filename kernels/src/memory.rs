@@ -208,15 +208,15 @@ impl DerefMut for Halves {
 ///
 /// Kernels read packed weights in order, but slowly enough, and with enough loads between, that CPUs do not see a
 /// stream to fetch. Into the second-level cache, because the first keeps few requests. Several times, because Zen 4
-/// drops a request when too many are under way, and the faster a kernel is, the more: asking once, one that is half as
-/// fast again from the cache was slower from DRAM. Reading two or four runs of rows at once, to share the values they
-/// meet, is slower.
+/// drops a request when too many are under way, and the faster a kernel is, the more: asking once, one that is faster
+/// from the cache was slower from DRAM. Reading two or four runs of rows at once, to share the values they meet, is
+/// slower.
 pub(crate) const AHEAD: [usize; 3] = [8192, 6144, 4096];
 
 /// Asks for the line of the cache at an address, which need not exist: into the first level if `NEAR`, else the second,
 /// since the first has room for few requests.
 #[inline(always)]
-fn ask<const NEAR: bool>(address: *const u8) {
+pub(crate) fn ask<const NEAR: bool>(address: *const u8) {
 	#[cfg(target_arch = "x86_64")]
 	{
 		use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};

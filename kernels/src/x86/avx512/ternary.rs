@@ -53,7 +53,7 @@ pub(crate) fn two_bit_dots(blocks: &[Block], q: &[i8], sum: i32) -> [i32; BLOCK_
 }
 
 /// Values that are all computed before what follows. Zen 4 gives instructions to its pipes as they come: operations of
-/// two kinds in turns, such as masks and dot products, wait for the same ones, and take half as long again.
+/// two kinds in turns, such as masks and dot products, wait for the same ones.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn together(values: [__m512i; 4]) -> [__m512i; 4] {

@@ -1,6 +1,6 @@
 //! Five weights in a byte.
 
-use crate::memory::AHEAD;
+use crate::memory::{AHEAD, ask};
 use crate::ternary::{
 	PANEL_ROWS, Panel,
 	codes::{self, BLOCK_COLS, Codes},
@@ -69,14 +69,11 @@ fn dots<const N: usize>(
 				_mm512_load_si512(table.0.as_ptr().add(64 * part).cast())
 			});
 			for panel in 0..N {
-				// SAFETY: a hint may name any address. A group has 64 bytes, and there are
-				// as many groups as asserted above.
-				let bytes = unsafe {
-					for ahead in ahead {
-						_mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(64 * panel).cast());
-					}
-					_mm512_loadu_si512(group.add(panel).cast())
-				};
+				for ahead in ahead {
+					ask::<false>(ahead.wrapping_add(64 * panel));
+				}
+				// SAFETY: a group has 64 bytes, and there are as many groups as asserted above.
+				let bytes = unsafe { _mm512_loadu_si512(group.add(panel).cast()) };
 				let inverse = _mm512_movm_epi8(_mm512_movepi8_mask(bytes));
 				let part = _mm512_permutex2var_epi8(parts[0], bytes, parts[1]);
 				low[panel] = _mm512_add_epi8(low[panel], _mm512_xor_si512(part, inverse));
