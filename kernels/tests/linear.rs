@@ -68,7 +68,7 @@ proptest! {
 	// Enough of both for products by table lookup, on one thread and on several.
 	#[test]
 	fn many_rows_by_many_tokens_equal_scalar(
-		rows in 190_usize..400, runs in 1_usize..18, tokens in 10_usize..=36, seed: u64,
+		rows in 190_usize..700, runs in 1_usize..18, tokens in 10_usize..=36, seed: u64,
 	) {
 		let random = &mut Random(seed);
 		let cols = 32 * runs;
@@ -165,6 +165,12 @@ fn many_rows_by_many_tokens_equal_scalar_at_extremes() {
 			let weights = vec![weight; 257 * cols];
 			check_quantize_and_linear(&weights, cols, 1.0, &vec![1.0; 13 * cols]);
 		}
+	}
+	// Sums of 16 bits that are widened on the way.
+	let cols = 2_560;
+	for weight in [1, -1] {
+		let weights = vec![weight; 515 * cols];
+		check_quantize_and_linear(&weights, cols, 1.0, &vec![-1.0; 16 * cols]);
 	}
 	// Tokens whose values are small beside one whose values are all at the bound, in another run of sixteen.
 	let random = &mut Random(11);

@@ -130,6 +130,10 @@ impl Backend {
 				return self.look_up(&parts, a);
 			}
 			#[cfg(target_arch = "x86_64")]
+			if self.prefers_fives_lookup(tokens, &parts) {
+				return self.look_up_fives(&parts, a);
+			}
+			#[cfg(target_arch = "x86_64")]
 			if self.prefers_mixed(tokens, &parts) {
 				return self.mix(&parts, a);
 			}
@@ -157,6 +161,10 @@ impl Backend {
 		#[cfg(target_arch = "x86_64")]
 		if self.may_look_up(tokens) {
 			return super::lookup::PART_PANELS;
+		}
+		#[cfg(target_arch = "x86_64")]
+		if fives && self.may_look_up_fives(tokens) {
+			return super::fives_many::PART_PANELS;
 		}
 		#[cfg(target_arch = "x86_64")]
 		if self.may_mix(tokens) {

@@ -15,6 +15,8 @@ mod best;
 mod blocks;
 mod elementwise;
 mod fives;
+#[cfg(target_arch = "x86_64")]
+mod fives_many;
 mod head;
 mod linear;
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,266 @@
+//! Sixteen tokens, or few less, by weights that are five in a byte: by table lookup, so that nothing is unpacked.
+//!
+//! For each three groups of columns: fill three tables, and let all panels of a thread look up. Sums of 16 bits are
+//! widened when the next block of columns could make them overflow.
+
+use super::{
+	Backend,
+	linear::{Part, each_panel, panels_of_one_scale},
+};
+use crate::{
+	Isa,
+	memory::ask,
+	quant::QuantizedActivations,
+	ternary::{
+		PANEL_ROWS, Packing, Panel,
+		codes::BLOCK_COLS,
+		fives::{self, BLOCK_GROUPS, GROUP_COLS, Group, PanelBlock, PanelGroups, TURNS},
+	},
+	x86::avx512vbmi::fives_many::{self, Columns, LANES, Lanes, NO_LANES, TOGETHER, Tables},
+};
+use std::{array, cell::RefCell, ops::RangeInclusive};
+
+/// The tokens that it is for: for fewer, lanes of the tables are idle; for more, unpacking pays.
+const TOKENS: RangeInclusive<usize> = 14..=LANES;
+/// From how many panels of a thread on tables pay.
+const MIN_PANELS: usize = 8;
+/// Panels that make a part of the work, if there are so many: filling tables costs as much as four of them.
+pub(super) const PART_PANELS: usize = 48;
+/// Panels that pass by filled tables: their sums of 16 bits, 2 KiB each, stay in the second-level cache.
+const TILE_PANELS: usize = 128;
+
+const _: () = assert!(BLOCK_GROUPS.is_multiple_of(TOGETHER));
+// The sums of a block fit 16 bits.
+const _: () = assert!(BLOCK_COLS * 127 <= i16::MAX as usize);
+
+thread_local! {
+	static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
+}
+
+/// The values of a block's turns of twenty columns, zeros where there are none.
+type BlockColumns = [[Columns; GROUP_COLS]; BLOCK_GROUPS / TURNS];
+
+/// What a thread needs for its panels.
+struct Scratch {
+	tables: Box<Tables>,
+	columns: Box<BlockColumns>,
+	/// For each panel. All zeros before and after.
+	found: Vec<[Lanes; PANEL_ROWS]>,
+	/// For each panel.
+	sums: Vec<[[i32; PANEL_ROWS]; LANES]>,
+}
+
+impl Scratch {
+	fn new() -> Self {
+		Self {
+			tables: Tables::new(),
+			columns: Box::new([[Columns([[0; 4]; LANES]); GROUP_COLS]; BLOCK_GROUPS / TURNS]),
+			found: Vec::new(),
+			sums: Vec::new(),
+		}
+	}
+
+	/// For so many panels. Sums start at those of the values: they are of codes, which are weights plus one.
+	fn start(&mut self, panels: usize, values: &[i32]) {
+		let len = self.found.len().max(panels);
+		self.found.resize(len, [NO_LANES; PANEL_ROWS]);
+		self.sums.resize(len, [[0; PANEL_ROWS]; LANES]);
+		for sums in &mut self.sums[..panels] {
+			let tokens = sums.iter_mut().zip(values);
+			tokens.for_each(|(sums, values)| *sums = [*values; PANEL_ROWS]);
+		}
+	}
+
+	/// Takes the values of a block; returns the largest sum of absolute values of a token.
+	fn take(&mut self, a: &QuantizedActivations, block: usize) -> i32 {
+		let mut most = 0;
+		for token in 0..a.tokens {
+			let from = &a.padded(token)[block * BLOCK_COLS..];
+			let count = BLOCK_COLS.min(from.len());
+			let mut values = [0; BLOCK_COLS];
+			values[..count].copy_from_slice(&from[..count]);
+			most = most.max(values.iter().map(|q| i32::from(q.unsigned_abs())).sum());
+			let fours = values.as_chunks::<4>().0;
+			for (columns, four) in self.columns.as_flattened_mut().iter_mut().zip(fours) {
+				columns.0[token] = *four;
+			}
+		}
+		most
+	}
+
+	/// Widens what was found.
+	#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c,bmi2")]
+	fn fold(&mut self, panels: usize) {
+		for (found, sums) in self.found[..panels].iter_mut().zip(&mut self.sums) {
+			fives_many::fold(found, sums);
+		}
+	}
+}
+
+/// A panel of a part and its weights.
+struct Piece<'a, 'b> {
+	part: &'a Part<'a, 'b>,
+	panel: usize,
+	groups: PanelGroups<'a>,
+}
+
+impl Backend {
+	/// Whether tables may be faster for so many tokens.
+	pub(super) fn may_look_up_fives(&self, tokens: usize) -> bool {
+		self.isa() == Isa::Avx512Vbmi && TOKENS.contains(&tokens)
+	}
+
+	/// Whether tables are faster for some parts by all tokens.
+	pub(super) fn prefers_fives_lookup(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
+		let fives = parts.iter().all(|part| part.w.packing() == Packing::Fives);
+		let panels = panels_of_one_scale(parts);
+		self.may_look_up_fives(tokens) && fives && panels.is_some_and(|panels| panels >= MIN_PANELS)
+	}
+
+	/// Matrices times matrix, for parts that differ between threads and are five in a byte; at most [`LANES`] tokens.
+	pub(super) fn look_up_fives(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
+		assert!(self.isa() == Isa::Avx512Vbmi && a.tokens <= LANES);
+		let pieces = each_panel(parts).into_iter().map(|(part, panel)| {
+			let Panel::Fives(groups, _) = part.w.panel(panel) else {
+				unreachable!("`prefers_fives_lookup` looked")
+			};
+			Piece {
+				part,
+				panel,
+				groups,
+			}
+		});
+		let pieces: Vec<Piece<'_, '_>> = pieces.collect();
+		// Tiles of equal sizes: small ones use tables little.
+		let tiles = pieces.len().div_ceil(TILE_PANELS).max(1);
+		SCRATCH.with_borrow_mut(|scratch| {
+			for pieces in pieces.chunks(pieces.len().div_ceil(tiles).max(1)) {
+				scratch.start(pieces.len(), &a.sums);
+				// SAFETY: `Backend::new` checked that the CPU has the features of the level, as asserted above.
+				unsafe { look_up(scratch, pieces, a) };
+				for (piece, sums) in pieces.iter().zip(&scratch.sums) {
+					let (part, sums) = (piece.part, &sums[..a.tokens]);
+					self.put_rows(part.w, a, piece.panel, 0, sums, part.out);
+				}
+			}
+		});
+	}
+}
+
+/// Some panels by all tokens.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c,bmi2")]
+fn look_up(scratch: &mut Scratch, pieces: &[Piece<'_, '_>], a: &QuantizedActivations) {
+	let all = fives::groups(a.cols);
+	// The largest absolute value that a sum of 16 bits may have.
+	let mut reached = 0;
+	for block in 0..all.div_ceil(BLOCK_GROUPS) {
+		let adds = scratch.take(a, block);
+		if reached + adds > i32::from(i16::MAX) {
+			scratch.fold(pieces.len());
+			reached = 0;
+		}
+		reached += adds;
+		let groups = BLOCK_GROUPS.min(all - block * BLOCK_GROUPS);
+		let blocks: Vec<_> = pieces
+			.iter()
+			.map(|piece| piece.groups.block(block))
+			.collect();
+		for first in (0..groups).step_by(TOGETHER) {
+			for (at, group) in (first..first + TOGETHER).enumerate() {
+				if group < groups {
+					let turn = &scratch.columns[group / TURNS];
+					fives_many::fill(turn, group % TURNS, &mut scratch.tables, at);
+				} else {
+					scratch.tables.clear(at);
+				}
+			}
+			for (i, (block, found)) in blocks.iter().zip(&mut scratch.found).enumerate() {
+				// Those of the next groups from memory, and again shortly before they are needed: what is asked for
+				// may be dropped.
+				let later = three(block, first + TOGETHER, groups);
+				later.iter().for_each(|group| ask::<false>(group.as_ptr()));
+				let soon = three(blocks.get(i + 2).unwrap_or(block), first, groups);
+				soon.iter().for_each(|group| ask::<true>(group.as_ptr()));
+				let three = three(block, first, groups);
+				fives_many::look_up(&scratch.tables, three, found);
+			}
+		}
+	}
+	scratch.fold(pieces.len());
+}
+
+/// Some of so many groups: behind the last one, any will do.
+fn three<'a>(block: &PanelBlock<'a>, first: usize, groups: usize) -> [&'a Group; TOGETHER] {
+	array::from_fn(|at| block.group((first + at).min(groups - 1)))
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::{pool::Disjoint, scalar, ternary::TernaryMatrix};
+
+	/// Also for fewer panels and tokens than tables pay for.
+	fn check(rows: usize, cols: usize, tokens: usize, value: impl Fn(usize) -> (i8, f32)) {
+		if !Isa::Avx512Vbmi.is_supported() {
+			println!("skipped: this CPU does not support {}", Isa::Avx512Vbmi);
+			return;
+		}
+		let weights: Vec<i8> = (0..rows * cols).map(|i| value(i).0).collect();
+		let x: Vec<f32> = (0..tokens * cols).map(|i| value(i).1).collect();
+		let backend = Backend::new(Isa::Avx512Vbmi, 1);
+		let mut a = QuantizedActivations::new();
+		backend.quantize(&x, cols, &mut a).unwrap();
+		let w = TernaryMatrix::from_ternary(&weights, rows, cols, 0.5, Packing::Fives).unwrap();
+		let mut found = vec![f32::NAN; tokens * rows];
+		let panels = 0..w.panels();
+		let out = Disjoint::new(&mut found);
+		let part = Part {
+			w: &w,
+			out: &out,
+			panels,
+		};
+		backend.look_up_fives(&[part], &a);
+		for (token, found) in found.chunks_exact(rows).enumerate() {
+			for (weights, found) in weights.chunks_exact(cols).zip(found) {
+				let dot = scalar::ternary_dot(weights, a.q(token));
+				let expected = scalar::rescale(dot, a.inv[token], w.scale());
+				assert_eq!(found.to_bits(), expected.to_bits());
+			}
+		}
+	}
+
+	/// A number that looks random.
+	fn mixed_up(i: usize) -> usize {
+		(i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33
+	}
+
+	#[test]
+	fn lookups_give_the_bits_of_the_specification() {
+		let random = |i| (mixed_up(i) as i8 % 2, mixed_up(i) as i16 as f32);
+		// One token to sixteen, several tiles of panels, panels that stand together and are fewer than four, and all
+		// kinds of last columns: blocks of 8 to 48 groups, padded and not.
+		for (rows, cols, tokens) in [
+			(64, 32, 1),
+			(70, 256, 9),
+			(130, 480, 16),
+			(65, 192, 15),
+			(300, 736, 13),
+			(9_000, 288, 14),
+			(200, 6_912, 16),
+			(64, 320, 3),
+		] {
+			check(rows, cols, tokens, random);
+		}
+	}
+
+	#[test]
+	fn lookups_do_not_overflow() {
+		for weight in [-1, 1] {
+			for x in [-1.0, 1.0] {
+				check(66, 992, 9, |_| (weight, x));
+			}
+			let turns = |i: usize| (if i.is_multiple_of(2) { weight } else { -weight }, 1.0);
+			check(66, 992, 9, turns);
+		}
+	}
+}
