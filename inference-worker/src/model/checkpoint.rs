@@ -2,6 +2,7 @@
 
 use super::{ModelError, gguf::TensorType};
 use aria_kernels::math;
+use rayon::prelude::*;
 use std::{
 	collections::HashMap,
 	fs::File,
@@ -9,6 +10,9 @@ use std::{
 	ops::Range,
 	path::PathBuf,
 };
+
+/// Bytes of a file that a thread reads at a time.
+const PIECE: usize = 1 << 20;
 
 /// Bytes of tensors.
 pub(super) enum Data<'a> {
@@ -76,9 +80,14 @@ impl Checkpoint<'_> {
 					path: path.clone(),
 					source,
 				};
-				let mut file = File::open(path).map_err(io)?;
-				file.seek(SeekFrom::Start(start)).map_err(io)?;
-				file.read_exact(buffer).map_err(io)?;
+				// A copy from the page cache is slower than the memory of more than one thread.
+				let pieces = buffer.par_chunks_mut(PIECE).enumerate();
+				pieces.try_for_each(|(piece, bytes)| {
+					let mut file = File::open(path).map_err(io)?;
+					let start = start + (piece * PIECE) as u64;
+					file.seek(SeekFrom::Start(start)).map_err(io)?;
+					file.read_exact(bytes).map_err(io)
+				})?;
 			}
 			None => return Err(ModelError::Short),
 		}

@@ -8,7 +8,9 @@ use super::{
 	identity::{Leaves, Manifest},
 	open::Extras,
 };
-use aria_kernels::{HeadMatrix, PackError, PackOptions, Packing, RowOrder, TernaryMatrix, math};
+use aria_kernels::{
+	Halves, HeadMatrix, PackError, PackOptions, Packing, RowOrder, TernaryMatrix, math,
+};
 use rayon::prelude::*;
 use std::collections::HashSet;
 
@@ -80,7 +82,7 @@ impl Loader<'_> {
 		rows: usize,
 		cols: usize,
 		hashed: bool,
-	) -> Result<Vec<u16>, ModelError> {
+	) -> Result<Halves, ModelError> {
 		let tensor = self.find(name, rows, cols)?;
 		let row_bytes = tensor.len / rows as u64;
 		if tensor.kind.is_ternary() {
@@ -91,7 +93,7 @@ impl Loader<'_> {
 		}
 		let leaves = Leaves::new(rows);
 		let each = (CHUNK / row_bytes).max(1) as usize;
-		let mut halves = vec![0u16; rows * cols];
+		let mut halves = Halves::zeroed(rows * cols);
 		halves
 			.par_chunks_mut(each * cols)
 			.enumerate()
@@ -118,7 +120,12 @@ impl Loader<'_> {
 						}
 					}
 				}
-				if halves.iter().any(|half| half & 0x7c00 == 0x7c00) {
+				// All of a row, not up to the first: that is many at a time.
+				let finite = |row: &[u16]| {
+					row.iter()
+						.fold(true, |all, half| all & (half & 0x7c00 != 0x7c00))
+				};
+				if !halves.chunks_exact(cols).all(finite) {
 					return Err(ModelError::Values(name.to_owned()));
 				}
 				if hashed {
@@ -139,11 +146,11 @@ impl Loader<'_> {
 		rows: usize,
 		cols: usize,
 		hashed: bool,
-	) -> Result<Vec<u16>, ModelError> {
+	) -> Result<Halves, ModelError> {
 		let (matrix, _) = self.ternary(name, rows, cols, RowOrder::AsStored)?;
 		let block = matrix.block().unwrap_or(cols);
 		let leaves = Leaves::new(rows);
-		let mut halves = vec![0u16; rows * cols];
+		let mut halves = Halves::zeroed(rows * cols);
 		halves
 			.par_chunks_mut(cols)
 			.enumerate()
@@ -306,7 +313,7 @@ impl Loader<'_> {
 		}
 		let rows = self.halves("output", vocab, hidden, false)?;
 		// A head that repeats the embedding is the same model as one without.
-		let tied = rows == embedding;
+		let tied = *rows == *embedding;
 		let head = quantize_head(&rows, vocab, hidden)?;
 		if !tied {
 			self.manifest.head("output", &head);

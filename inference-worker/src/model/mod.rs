@@ -23,14 +23,14 @@ use crate::{
 	engine::{EngineError, grammar::Grammars},
 	tokenizer::Tokenizer,
 };
-use aria_kernels::{HeadMatrix, RopeTable, TernaryMatrix, math};
+use aria_kernels::{Halves, HeadMatrix, RopeTable, TernaryMatrix, math};
 use aria_primitives::{ModelId, provenance::OperationCount};
 use std::sync::OnceLock;
 use template::ChatTemplate;
 
 /// The embedding: a row of binary16 numbers for each token.
 pub struct Embedding {
-	rows: Vec<u16>,
+	rows: Halves,
 }
 
 impl Embedding {
