@@ -246,25 +246,28 @@ pub(crate) fn build_fives(q: &[i8], tables: &mut [fives::Table]) {
 	}
 }
 
-/// Adds to `sums` of `sums.len()` panels, of which `panels` is the first, the products of their groups with
-/// one token; a table for each group. What comes to negative fives is less by [`fives::CORRECTION`] each.
+/// Adds to the sums of `count` panels, of which `panels` is the first, the products of their groups with one token or
+/// two; each has a table for each group. What comes to negative fives is less by [`fives::CORRECTION`] each.
 ///
 /// `_next` is read soon after.
 pub(crate) fn fives_dots(
 	panels: fives::PanelBlock<'_>,
-	tables: &[fives::Table],
+	count: usize,
+	tables: &[&[fives::Table]],
 	_next: fives::PanelBlock<'_>,
-	sums: &mut [[i32; PANEL_ROWS]],
+	sums: &mut [[[i32; PANEL_ROWS]; fives::PANELS]],
 ) {
-	let groups = panels.groups().chunks(panels.together());
-	for (groups, table) in groups.zip(tables) {
-		for (group, sums) in groups.iter().zip(&mut *sums) {
-			for (row, sum) in sums.iter_mut().enumerate() {
-				let byte = group[fives::position(row)];
-				let magnitude = usize::from(byte & 0x7f);
-				let inverse = byte as i8 >> 7;
-				*sum += i32::from(table.0[magnitude] ^ inverse)
-					+ fives::HIGH * i32::from(table.0[128 + magnitude] ^ inverse);
+	for (tables, sums) in tables.iter().zip(sums) {
+		let groups = panels.groups().chunks(panels.together());
+		for (groups, table) in groups.zip(*tables) {
+			for (group, sums) in groups.iter().zip(&mut sums[..count]) {
+				for (row, sum) in sums.iter_mut().enumerate() {
+					let byte = group[fives::position(row)];
+					let magnitude = usize::from(byte & 0x7f);
+					let inverse = byte as i8 >> 7;
+					*sum += i32::from(table.0[magnitude] ^ inverse)
+						+ fives::HIGH * i32::from(table.0[128 + magnitude] ^ inverse);
+				}
 			}
 		}
 	}

@@ -1,12 +1,12 @@
-//! One token by weights that are five in a byte.
+//! One token, or few, by weights that are five in a byte.
 //!
-//! Blocks of columns come one after the other, so that their tables stay in the first-level cache while all
-//! panels of a thread pass, four by four. Each thread builds its own tables: none waits for another that builds them,
+//! Blocks of columns come one after the other, so that the tables of a token, or two, stay in the first-level cache while
+//! all panels of a thread pass, four by four. Each thread builds its own tables: none waits for another that builds them,
 //! and the weights that come first are on their way from memory meanwhile.
 
 use super::{Backend, kernel, linear::Part};
 use crate::{
-	memory,
+	Isa, memory,
 	pool::Disjoint,
 	quant::QuantizedActivations,
 	scalar,
@@ -18,6 +18,9 @@ use crate::{
 };
 use std::{cell::RefCell, iter::repeat};
 
+/// The most tokens that look up each for itself, two at a time: unpacking for all takes longer than they do, and more
+/// are faster by `fives_many`.
+const FEW_TOKENS: usize = 13;
 /// Panels that make a part of the work, if there are so many: fewer would use tables little.
 pub(super) const PART_PANELS: usize = 16;
 
@@ -36,7 +39,7 @@ thread_local! {
 	static TABLES: RefCell<Tables> = const { RefCell::new(Tables { id: 0, built: 0, tables: Vec::new() }) };
 }
 
-/// A token's tables, as far as they have been built.
+/// Tables of tokens, as far as they have been built: block by block, for each token one after the other.
 struct Tables {
 	/// Of which activations: [`QuantizedActivations::id`].
 	id: u64,
@@ -46,21 +49,29 @@ struct Tables {
 }
 
 impl Backend {
-	/// Matrices times vector, for parts that differ between threads.
-	pub(super) fn one_token_fives(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
+	/// Whether weights that are five in a byte are looked up for each token, rather than unpacked for all.
+	pub(super) fn looks_up_each(&self, tokens: usize) -> bool {
+		tokens == 1 || self.isa() == Isa::Avx512Vbmi && tokens <= FEW_TOKENS
+	}
+
+	/// Matrices times few vectors, for parts that differ between threads.
+	pub(super) fn few_tokens_fives(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
 		TABLES.with_borrow_mut(|tables| {
 			if tables.id != a.id {
 				(tables.id, tables.built) = (a.id, 0);
-				let len = tables.tables.len().max(fives::groups(a.cols));
+				let len = tables.tables.len().max(a.tokens * fives::groups(a.cols));
 				tables.tables.resize(len, Table([0; 256]));
 			}
-			self.one_token_by_tables(parts, a, tables);
+			self.few_tokens_by_tables(parts, a, tables);
 		});
 	}
 
-	/// Builds tables of a block of columns, and asks for its weights of some panels.
-	fn build_block(&self, q: &[i8], first: PanelBlock<'_>, tables: &mut [Table]) {
-		let weights = first.groups().chunks(TURNS * first.together());
+	/// Builds a token's tables of a block of columns, and asks for its weights of some panels.
+	fn build_block(&self, q: &[i8], first: Option<PanelBlock<'_>>, tables: &mut [Table]) {
+		let weights = first
+			.iter()
+			.flat_map(|first| first.groups().chunks(TURNS * first.together()));
+		let weights = weights.chain(repeat(&[][..]));
 		let q = q.chunks(TURN_COLS).chain(repeat(&[][..]));
 		for ((tables, q), weights) in tables.chunks_mut(TURNS).zip(q).zip(weights) {
 			memory::prefetch_later(weights.as_flattened());
@@ -68,7 +79,7 @@ impl Backend {
 		}
 	}
 
-	fn one_token_by_tables(
+	fn few_tokens_by_tables(
 		&self,
 		parts: &[Part<'_, '_>],
 		a: &QuantizedActivations,
@@ -78,41 +89,51 @@ impl Backend {
 		let Some(first) = pieces.first() else {
 			return;
 		};
-		let mut sums = vec![[[0; PANEL_ROWS]; PANELS]; pieces.len()];
-		for (piece, sums) in pieces.iter().zip(&mut sums) {
-			for (corrections, sums) in piece.corrections.iter().zip(sums) {
-				*sums = **corrections;
+		// For each piece its tokens.
+		let mut sums = vec![[[0; PANEL_ROWS]; PANELS]; pieces.len() * a.tokens];
+		for (piece, sums) in pieces.iter().zip(sums.chunks_exact_mut(a.tokens)) {
+			for (corrections, panel) in piece.corrections.iter().zip(0..) {
+				sums.iter_mut().for_each(|sums| sums[panel] = **corrections);
 			}
 		}
 		let (groups, blocks) = (fives::groups(a.cols), codes::blocks(a.cols));
 		for block in 0..blocks {
 			let start = block * BLOCK_GROUPS;
 			let end = groups.min(start + BLOCK_GROUPS);
-			let of_block = &mut tables.tables[start..end];
+			let of_block = &mut tables.tables[start * a.tokens..end * a.tokens];
 			if tables.built == start {
-				let q = &a.q(0)[block * BLOCK_COLS..];
-				self.build_block(q, first.groups.block(block), of_block);
+				for (token, tables) in of_block.chunks_exact_mut(end - start).enumerate() {
+					let q = &a.q(token)[block * BLOCK_COLS..];
+					let weights = (token == 0).then(|| first.groups.block(block));
+					self.build_block(q, weights, tables);
+				}
 				tables.built = end;
 			}
-			let tables = &*of_block;
-			for (i, (piece, sums)) in pieces.iter().zip(&mut sums).enumerate() {
-				let groups = piece.groups.block(block);
-				let next = match pieces.get(i + 1) {
-					Some(next) => next.groups.block(block),
-					None if block + 1 < blocks => first.groups.block(block + 1),
-					None => groups,
-				};
-				let sums = &mut sums[..piece.count];
-				kernel!(self, fives_dots(groups, tables, next, sums));
+			let of_tokens: Vec<&[Table]> = of_block.chunks_exact(end - start).collect();
+			for (pair, tables) in of_tokens.chunks(2).enumerate() {
+				let sums = sums.chunks_exact_mut(a.tokens);
+				for (i, (piece, sums)) in pieces.iter().zip(sums).enumerate() {
+					let groups = piece.groups.block(block);
+					let next = match pieces.get(i + 1) {
+						Some(next) => next.groups.block(block),
+						None if block + 1 < blocks => first.groups.block(block + 1),
+						None => groups,
+					};
+					let sums = &mut sums[2 * pair..][..tables.len()];
+					kernel!(self, fives_dots(groups, piece.count, tables, next, sums));
+				}
 			}
 		}
-		for (piece, sums) in pieces.iter().zip(&sums) {
+		for (piece, sums) in pieces.iter().zip(sums.chunks_exact(a.tokens)) {
 			let row = piece.first * PANEL_ROWS;
-			let count = (piece.count * PANEL_ROWS).min(piece.w.rows() - row);
-			// SAFETY: each panel is in one thread's parts, so its rows are written by one thread.
-			let out = unsafe { piece.out.part(row, count) };
-			for (out, sum) in out.iter_mut().zip(sums.as_flattened()) {
-				*out = scalar::rescale(*sum, a.inv[0], piece.w.scale());
+			let rows = piece.w.rows();
+			let count = (piece.count * PANEL_ROWS).min(rows - row);
+			for (token, sums) in sums.iter().enumerate() {
+				// SAFETY: each panel is in one thread's parts, so its rows are written by one thread.
+				let out = unsafe { piece.out.part(token * rows + row, count) };
+				for (out, sum) in out.iter_mut().zip(sums.as_flattened()) {
+					*out = scalar::rescale(*sum, a.inv[token], piece.w.scale());
+				}
 			}
 		}
 	}

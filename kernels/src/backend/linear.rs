@@ -124,7 +124,10 @@ impl Backend {
 				skipped += w.panels();
 				Part { w, out, panels }
 			});
-			let parts: Vec<Part> = parts.filter(|part| !part.panels.is_empty()).collect();
+			let parts = parts.filter(|part| !part.panels.is_empty());
+			let (fives, parts): (Vec<_>, Vec<_>) = parts
+				.partition(|part| self.looks_up_each(tokens) && part.w.packing() == Packing::Fives);
+			self.few_tokens_fives(&fives, a);
 			#[cfg(target_arch = "x86_64")]
 			if self.prefers_lookup(tokens, &parts) {
 				return self.look_up(&parts, a);
@@ -137,10 +140,6 @@ impl Backend {
 			if self.prefers_mixed(tokens, &parts) {
 				return self.mix(&parts, a);
 			}
-			let (fives, parts): (Vec<_>, Vec<_>) = parts
-				.into_iter()
-				.partition(|part| tokens == 1 && part.w.packing() == Packing::Fives);
-			self.one_token_fives(&fives, a);
 			for Part { w, out, panels } in parts {
 				if let Some(scales) = w.blocks() {
 					self.linear_blocks(w, scales, a, panels, out);
@@ -155,7 +154,7 @@ impl Backend {
 
 	/// Panels that a part of the work has at least, if there are so many.
 	fn grain(&self, tokens: usize, fives: bool) -> usize {
-		if tokens == 1 && fives {
+		if fives && self.looks_up_each(tokens) {
 			return super::fives::PART_PANELS;
 		}
 		#[cfg(target_arch = "x86_64")]
@@ -203,7 +202,7 @@ impl Backend {
 				Panel::Dense(groups, corrections) => {
 					dots = kernel!(self, dense_dots(groups, tables, corrections));
 				}
-				Panel::Fives(..) => unreachable!("taken by `one_token_fives`"),
+				Panel::Fives(..) => unreachable!("taken by `few_tokens_fives`"),
 			}
 			let first = panel * PANEL_ROWS;
 			let count = PANEL_ROWS.min(w.rows() - first);

@@ -13,48 +13,63 @@ use core::arch::x86_64::*;
 
 /// See [`crate::portable::fives_dots`].
 ///
-/// Per group and panel: one load, the sign as a mask and back as bytes, two permutations of two registers,
-/// two inversions, two additions; six operations to join the parts of six groups.
+/// Per group and panel: one load, the sign as a mask and back as bytes; for each token two permutations of two
+/// registers, two inversions, two additions; six operations to join the parts of six groups.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 pub(crate) fn fives_dots(
 	panels: PanelBlock<'_>,
-	tables: &[Table],
+	count: usize,
+	tables: &[&[Table]],
 	next: PanelBlock<'_>,
-	sums: &mut [[i32; PANEL_ROWS]],
+	sums: &mut [[[i32; PANEL_ROWS]; PANELS]],
 ) {
-	match sums.len() {
-		1 => dots::<1>(panels, tables, next, sums),
-		2 => dots::<2>(panels, tables, next, sums),
-		3 => dots::<3>(panels, tables, next, sums),
-		_ => dots::<PANELS>(panels, tables, next, sums),
+	match (tables, sums) {
+		([a], [sums]) => of_panels(panels, count, [a], next, [sums]),
+		([a, b], [sums_a, sums_b]) => of_panels(panels, count, [a, b], next, [sums_a, sums_b]),
+		_ => unreachable!("one token or two"),
 	}
 }
 
-/// Of `N` panels, in registers.
+/// Of `T` tokens.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
-fn dots<const N: usize>(
+fn of_panels<const T: usize>(
 	panels: PanelBlock<'_>,
-	tables: &[Table],
+	count: usize,
+	tables: [&[Table]; T],
 	next: PanelBlock<'_>,
-	sums: &mut [[i32; PANEL_ROWS]],
+	sums: [&mut [[i32; PANEL_ROWS]; PANELS]; T],
 ) {
-	assert!(sums.len() == N && tables.len() <= BLOCK_GROUPS && N <= panels.together());
+	match count {
+		1 => dots::<1, T>(panels, tables, next, sums),
+		2 => dots::<2, T>(panels, tables, next, sums),
+		3 => dots::<3, T>(panels, tables, next, sums),
+		_ => dots::<PANELS, T>(panels, tables, next, sums),
+	}
+}
+
+/// Of `N` panels and `T` tokens, in registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
+fn dots<const N: usize, const T: usize>(
+	panels: PanelBlock<'_>,
+	tables: [&[Table]; T],
+	next: PanelBlock<'_>,
+	sums: [&mut [[i32; PANEL_ROWS]; PANELS]; T],
+) {
+	let len = tables[0].len();
+	assert!(len <= BLOCK_GROUPS && N <= panels.together());
+	assert!(tables.iter().all(|tables| tables.len() == len));
 	let together = panels.together();
 	let groups = panels.groups();
-	assert!(groups.len() >= (tables.len() - 1) * together + N);
-	let ends = groups
-		.as_ptr()
-		.wrapping_add(tables.len() * together)
-		.cast::<u8>();
+	assert!(groups.len() >= (len - 1) * together + N);
+	let ends = groups.as_ptr().wrapping_add(len * together).cast::<u8>();
 	let join = _mm512_set1_epi16(1 | (HIGH as i16) << 8);
 	let zero = _mm512_setzero_si512();
-	let mut sixteens = [[zero; 2]; N];
-	for (fold, tables) in tables.chunks(FOLD_GROUPS).enumerate() {
-		let (mut low, mut high) = ([zero; N], [zero; N]);
-		for (i, table) in tables.iter().enumerate() {
-			let group = groups
-				.as_ptr()
-				.wrapping_add((fold * FOLD_GROUPS + i) * together);
+	let mut sixteens = [[[zero; 2]; N]; T];
+	for first in (0..len).step_by(FOLD_GROUPS) {
+		let (mut low, mut high) = ([[zero; N]; T], [[zero; N]; T]);
+		for i in first..len.min(first + FOLD_GROUPS) {
+			let group = groups.as_ptr().wrapping_add(i * together);
 			// What is beyond the end of this block is in the next.
 			let ahead = AHEAD.map(|distance| {
 				let ahead = group.cast::<u8>().wrapping_add(distance);
@@ -64,9 +79,12 @@ fn dots<const N: usize>(
 				let beyond = ahead as usize - ends as usize;
 				next.groups().as_ptr().cast::<u8>().wrapping_add(beyond)
 			});
-			// SAFETY: a table has 256 bytes and is aligned to 64.
-			let parts: [__m512i; 4] = core::array::from_fn(|part| unsafe {
-				_mm512_load_si512(table.0.as_ptr().add(64 * part).cast())
+			let parts: [[__m512i; 4]; T] = tables.map(|tables| {
+				let table = tables[i].0.as_ptr();
+				// SAFETY: a table has 256 bytes and is aligned to 64.
+				core::array::from_fn(|part| unsafe {
+					_mm512_load_si512(table.add(64 * part).cast())
+				})
 			});
 			for panel in 0..N {
 				for ahead in ahead {
@@ -75,36 +93,50 @@ fn dots<const N: usize>(
 				// SAFETY: a group has 64 bytes, and there are as many groups as asserted above.
 				let bytes = unsafe { _mm512_loadu_si512(group.add(panel).cast()) };
 				let inverse = _mm512_movm_epi8(_mm512_movepi8_mask(bytes));
-				let part = _mm512_permutex2var_epi8(parts[0], bytes, parts[1]);
-				low[panel] = _mm512_add_epi8(low[panel], _mm512_xor_si512(part, inverse));
-				let part = _mm512_permutex2var_epi8(parts[2], bytes, parts[3]);
-				high[panel] = _mm512_add_epi8(high[panel], _mm512_xor_si512(part, inverse));
+				for (token, parts) in parts.iter().enumerate() {
+					let (low, high) = (&mut low[token][panel], &mut high[token][panel]);
+					let part = _mm512_permutex2var_epi8(parts[0], bytes, parts[1]);
+					*low = _mm512_add_epi8(*low, _mm512_xor_si512(part, inverse));
+					let part = _mm512_permutex2var_epi8(parts[2], bytes, parts[3]);
+					*high = _mm512_add_epi8(*high, _mm512_xor_si512(part, inverse));
+				}
 			}
 		}
-		for (sixteens, (low, high)) in sixteens.iter_mut().zip(low.into_iter().zip(high)) {
-			let parts = [
-				_mm512_unpacklo_epi8(low, high),
-				_mm512_unpackhi_epi8(low, high),
-			];
-			for (sum, part) in sixteens.iter_mut().zip(parts) {
-				*sum = _mm512_add_epi16(*sum, _mm512_maddubs_epi16(join, part));
+		for ((sixteens, low), high) in sixteens.iter_mut().zip(low).zip(high) {
+			for ((sixteens, low), high) in sixteens.iter_mut().zip(low).zip(high) {
+				let parts = [
+					_mm512_unpacklo_epi8(low, high),
+					_mm512_unpackhi_epi8(low, high),
+				];
+				for (sum, part) in sixteens.iter_mut().zip(parts) {
+					*sum = _mm512_add_epi16(*sum, _mm512_maddubs_epi16(join, part));
+				}
 			}
 		}
 	}
 	for (sixteens, sums) in sixteens.into_iter().zip(sums) {
-		for (half, sum) in sixteens.into_iter().enumerate() {
-			let sign = _mm512_srai_epi16::<15>(sum);
-			// Rows stand so that this puts them in order.
-			let wide = [
-				_mm512_unpacklo_epi16(sum, sign),
-				_mm512_unpackhi_epi16(sum, sign),
-			];
-			for (quarter, wide) in wide.into_iter().enumerate() {
-				// SAFETY: `at` is at most 48, and there are 64 elements of four bytes.
-				unsafe {
-					let at = sums.as_mut_ptr().add(16 * (2 * half + quarter)).cast();
-					_mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at.cast()), wide));
-				}
+		for (sixteens, sums) in sixteens.into_iter().zip(sums) {
+			put_sixteens(sixteens, sums);
+		}
+	}
+}
+
+/// Adds sums of 16 bits to those of a panel's rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
+fn put_sixteens(sixteens: [__m512i; 2], sums: &mut [i32; PANEL_ROWS]) {
+	for (half, sum) in sixteens.into_iter().enumerate() {
+		let sign = _mm512_srai_epi16::<15>(sum);
+		// Rows stand so that this puts them in order.
+		let wide = [
+			_mm512_unpacklo_epi16(sum, sign),
+			_mm512_unpackhi_epi16(sum, sign),
+		];
+		for (quarter, wide) in wide.into_iter().enumerate() {
+			// SAFETY: `at` is at most 48, and there are 64 elements of four bytes.
+			unsafe {
+				let at = sums.as_mut_ptr().add(16 * (2 * half + quarter)).cast();
+				_mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at.cast()), wide));
 			}
 		}
 	}
