@@ -196,50 +196,32 @@ fn three<'a>(block: &PanelBlock<'a>, first: usize, groups: usize) -> [&'a Group;
 
 #[cfg(test)]
 mod tests {
-	use super::*;
-	use crate::{pool::Disjoint, scalar, ternary::TernaryMatrix};
+	use super::{
+		super::linear::tests::{check, random},
+		*,
+	};
 
 	/// Also for fewer panels and tokens than tables pay for.
-	fn check(rows: usize, cols: usize, tokens: usize, value: impl Fn(usize) -> (i8, f32)) {
+	fn check_lookups(shape: (usize, usize, usize), value: impl Fn(usize) -> (i8, f32)) {
 		if !Isa::Avx512Vbmi.is_supported() {
 			println!("skipped: this CPU does not support {}", Isa::Avx512Vbmi);
 			return;
 		}
-		let weights: Vec<i8> = (0..rows * cols).map(|i| value(i).0).collect();
-		let x: Vec<f32> = (0..tokens * cols).map(|i| value(i).1).collect();
 		let backend = Backend::new(Isa::Avx512Vbmi, 1);
-		let mut a = QuantizedActivations::new();
-		backend.quantize(&x, cols, &mut a).unwrap();
-		let w = TernaryMatrix::from_ternary(&weights, rows, cols, 0.5, Packing::Fives).unwrap();
-		let mut found = vec![f32::NAN; tokens * rows];
-		let panels = 0..w.panels();
-		let out = Disjoint::new(&mut found);
-		let part = Part {
-			w: &w,
-			out: &out,
-			panels,
-		};
-		backend.look_up_fives(&[part], &a);
-		for (token, found) in found.chunks_exact(rows).enumerate() {
-			for (weights, found) in weights.chunks_exact(cols).zip(found) {
-				let dot = scalar::ternary_dot(weights, a.q(token));
-				let expected = scalar::rescale(dot, a.inv[token], w.scale());
-				assert_eq!(found.to_bits(), expected.to_bits());
-			}
-		}
-	}
-
-	/// A number that looks random.
-	fn mixed_up(i: usize) -> usize {
-		(i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33
+		check(
+			&backend,
+			Packing::Fives,
+			shape,
+			value,
+			Backend::look_up_fives,
+		);
 	}
 
 	#[test]
 	fn lookups_give_the_bits_of_the_specification() {
-		let random = |i| (mixed_up(i) as i8 % 2, mixed_up(i) as i16 as f32);
 		// One token to sixteen, several tiles of panels, panels that stand together and are fewer than four, and all
 		// kinds of last columns: blocks of 8 to 48 groups, padded and not.
-		for (rows, cols, tokens) in [
+		for shape in [
 			(64, 32, 1),
 			(70, 256, 9),
 			(130, 480, 16),
@@ -249,7 +231,7 @@ mod tests {
 			(200, 6_912, 16),
 			(64, 320, 3),
 		] {
-			check(rows, cols, tokens, random);
+			check_lookups(shape, random);
 		}
 	}
 
@@ -257,10 +239,10 @@ mod tests {
 	fn lookups_do_not_overflow() {
 		for weight in [-1, 1] {
 			for x in [-1.0, 1.0] {
-				check(66, 992, 9, |_| (weight, x));
+				check_lookups((66, 992, 9), |_| (weight, x));
 			}
 			let turns = |i: usize| (if i.is_multiple_of(2) { weight } else { -weight }, 1.0);
-			check(66, 992, 9, turns);
+			check_lookups((66, 992, 9), turns);
 		}
 	}
 }

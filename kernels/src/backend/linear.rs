@@ -260,3 +260,42 @@ impl Backend {
 		}
 	}
 }
+
+/// What tests of the ways to multiply share.
+#[cfg(test)]
+pub(super) mod tests {
+	use super::*;
+
+	/// Whether a way to multiply gives the bits of the specification, for a weight and an activation by their numbers.
+	pub(in super::super) fn check(
+		backend: &Backend,
+		packing: Packing,
+		(rows, cols, tokens): (usize, usize, usize),
+		value: impl Fn(usize) -> (i8, f32),
+		multiply: impl Fn(&Backend, &[Part<'_, '_>], &QuantizedActivations),
+	) {
+		let weights: Vec<i8> = (0..rows * cols).map(|i| value(i).0).collect();
+		let x: Vec<f32> = (0..tokens * cols).map(|i| value(i).1).collect();
+		let mut a = QuantizedActivations::new();
+		backend.quantize(&x, cols, &mut a).unwrap();
+		let w = TernaryMatrix::from_ternary(&weights, rows, cols, 0.5, packing).unwrap();
+		let mut found = vec![f32::NAN; tokens * rows];
+		let out = Disjoint::new(&mut found);
+		let (w, out, panels) = (&w, &out, 0..w.panels());
+		multiply(backend, &[Part { w, out, panels }], &a);
+		for (token, found) in found.chunks_exact(rows).enumerate() {
+			for (weights, found) in weights.chunks_exact(cols).zip(found) {
+				let dot = scalar::ternary_dot(weights, a.q(token));
+				let expected = scalar::rescale(dot, a.inv[token], w.scale());
+				let isa = backend.isa();
+				assert_eq!(found.to_bits(), expected.to_bits(), "{packing} {isa}");
+			}
+		}
+	}
+
+	/// A weight and an activation that look random.
+	pub(in super::super) fn random(i: usize) -> (i8, f32) {
+		let n = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+		(n as i8 % 2, n as i16 as f32)
+	}
+}

@@ -215,56 +215,30 @@ impl Backend {
 
 #[cfg(test)]
 mod tests {
-	use super::*;
-	use crate::{
-		pool::Disjoint,
-		scalar,
-		ternary::{Packing, TernaryMatrix},
+	use super::{
+		super::linear::tests::{check, random},
+		*,
 	};
+	use crate::ternary::Packing;
 
 	/// Also where this CPU would not choose lookups.
-	fn check(rows: usize, cols: usize, tokens: usize, value: impl Fn(usize) -> (i8, f32)) {
+	fn check_mixed(shape: (usize, usize, usize), value: impl Fn(usize) -> (i8, f32)) {
 		for isa in [Isa::Avx512, Isa::Avx512Vbmi] {
 			if !isa.is_supported() {
 				println!("skipped: this CPU does not support {isa}");
 				continue;
 			}
-			let weights: Vec<i8> = (0..rows * cols).map(|i| value(i).0).collect();
-			let x: Vec<f32> = (0..tokens * cols).map(|i| value(i).1).collect();
-			let (backend, mut a) = (Backend::new(isa, 1), QuantizedActivations::new());
-			backend.quantize(&x, cols, &mut a).unwrap();
+			let backend = Backend::new(isa, 1);
 			for packing in [Packing::TwoBit, Packing::Dense, Packing::Fives] {
-				let w = TernaryMatrix::from_ternary(&weights, rows, cols, 0.5, packing).unwrap();
-				let mut found = vec![f32::NAN; tokens * rows];
-				let panels = 0..w.panels();
-				let out = Disjoint::new(&mut found);
-				let part = Part {
-					w: &w,
-					out: &out,
-					panels,
-				};
-				backend.mix(&[part], &a);
-				for (token, found) in found.chunks_exact(rows).enumerate() {
-					for (weights, found) in weights.chunks_exact(cols).zip(found) {
-						let dot = scalar::ternary_dot(weights, a.q(token));
-						let expected = scalar::rescale(dot, a.inv[token], w.scale());
-						assert_eq!(found.to_bits(), expected.to_bits(), "{packing} {isa}");
-					}
-				}
+				check(&backend, packing, shape, &value, Backend::mix);
 			}
 		}
 	}
 
-	/// A number that looks random.
-	fn mixed_up(i: usize) -> usize {
-		(i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33
-	}
-
 	#[test]
 	fn lookups_give_the_bits_of_the_specification() {
-		let random = |i| (mixed_up(i) as i8 % 2, mixed_up(i) as i16 as f32);
 		// Tiles of four to seven tokens, several chunks of tokens and tiles of panels, and all kinds of last columns.
-		for (rows, cols, tokens) in [
+		for shape in [
 			(64, 32, 8),
 			(70, 256, 9),
 			(130, 480, 13),
@@ -273,7 +247,7 @@ mod tests {
 			(1_400, 288, 14),
 			(64, 320, TOKEN_CHUNK + 1),
 		] {
-			check(rows, cols, tokens, random);
+			check_mixed(shape, random);
 		}
 	}
 
@@ -281,10 +255,10 @@ mod tests {
 	fn lookups_do_not_overflow() {
 		for weight in [-1, 1] {
 			for x in [-1.0, 1.0] {
-				check(66, 992, 9, |_| (weight, x));
+				check_mixed((66, 992, 9), |_| (weight, x));
 			}
 			let turns = |i: usize| (if i.is_multiple_of(2) { weight } else { -weight }, 1.0);
-			check(66, 992, 9, turns);
+			check_mixed((66, 992, 9), turns);
 		}
 	}
 
