@@ -24,7 +24,7 @@ pub struct QuantizedActivations {
 	pub(crate) q: Vec<i8>,
 	pub(crate) inv: Vec<f32>,
 	pub(crate) sums: Vec<i32>,
-	/// Of a single token, for dense weights; empty when they were not expected.
+	/// Of few tokens, for dense weights; empty when they were not expected.
 	pub(crate) tables: Vec<dense::Table>,
 	/// Of these values alone: threads know by it which tables they have built.
 	pub(crate) id: u64,

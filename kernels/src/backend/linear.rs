@@ -2,6 +2,7 @@
 
 use super::{Backend, kernel};
 use crate::{
+	Isa,
 	pool::Disjoint,
 	quant::{NonFinite, QuantizedActivations},
 	scalar,
@@ -16,6 +17,12 @@ use std::ops::Range;
 /// Tokens whose sums are kept while the weights of a panel are unpacked block by block: with them,
 /// the quantised values of as many tokens stay in the second-level cache.
 const TOKEN_CHUNK: usize = 128;
+
+/// The most tokens that look up dense weights one after the other: unpacking for all takes longer than they do.
+const DENSE_TOKENS: usize = 7;
+/// The same for two-bit weights, and where masks and dot products take a register of 64 bytes.
+const TWO_BIT_TOKENS: usize = 3;
+const TWO_BIT_TOKENS_512: usize = 6;
 
 /// Panels of a matrix for one thread, and the whole output.
 pub(super) struct Part<'a, 'b> {
@@ -55,7 +62,7 @@ impl Backend {
 		out: &mut QuantizedActivations,
 	) -> Result<(), NonFinite> {
 		self.quantize_blocks(x, cols, cols, out)?;
-		if self.packing() == Packing::Dense && out.tokens == 1 {
+		if self.packing() == Packing::Dense && (1..=DENSE_TOKENS).contains(&out.tokens) {
 			let mut tables = std::mem::take(&mut out.tables);
 			self.build_tables(out, &mut tables);
 			out.tables = tables;
@@ -108,7 +115,7 @@ impl Backend {
 			jobs.push((*w, Disjoint::new(out)));
 		}
 		let mut own = Vec::new();
-		let tables = if tokens == 1 && dense && a.tables.is_empty() {
+		let tables = if tokens <= DENSE_TOKENS && dense && a.tables.is_empty() {
 			self.build_tables(a, &mut own);
 			&own
 		} else {
@@ -143,8 +150,8 @@ impl Backend {
 			for Part { w, out, panels } in parts {
 				if let Some(scales) = w.blocks() {
 					self.linear_blocks(w, scales, a, panels, out);
-				} else if tokens == 1 {
-					self.one_token(w, a, tables, panels, out);
+				} else if self.takes_each(w.packing(), tokens) {
+					self.few_tokens(w, a, tables, panels, out);
 				} else {
 					self.many_tokens(w, a, panels, out);
 				}
@@ -172,15 +179,30 @@ impl Backend {
 		1
 	}
 
-	/// Tables for dense weights and the first token.
-	fn build_tables(&self, a: &QuantizedActivations, tables: &mut Vec<dense::Table>) {
-		let q = &a.padded(0)[..dense::padded_cols(a.cols)];
-		tables.resize(q.len() / 3, [0; 32]);
-		kernel!(self, build_tables(q, tables));
+	/// Whether tokens are multiplied one after the other, by weights that are not five in a byte.
+	fn takes_each(&self, packing: Packing, tokens: usize) -> bool {
+		match packing {
+			Packing::Dense => tokens <= DENSE_TOKENS,
+			Packing::TwoBit => match self.isa() {
+				Isa::Avx512 | Isa::Avx512Vbmi => tokens <= TWO_BIT_TOKENS_512,
+				_ => tokens <= TWO_BIT_TOKENS,
+			},
+			Packing::Fives => false,
+		}
 	}
 
-	/// Matrix times vector, for some panels. Panels given to threads differ.
-	fn one_token(
+	/// Tables for dense weights and each token.
+	fn build_tables(&self, a: &QuantizedActivations, tables: &mut Vec<dense::Table>) {
+		let padded = dense::padded_cols(a.cols);
+		tables.resize(a.tokens * padded / 3, [0; 32]);
+		for (token, tables) in tables.chunks_exact_mut(padded / 3).enumerate() {
+			let q = &a.padded(token)[..padded];
+			kernel!(self, build_tables(q, tables));
+		}
+	}
+
+	/// Matrix times few vectors, one after the other while a panel is in a cache. Panels given to threads differ.
+	fn few_tokens(
 		&self,
 		w: &TernaryMatrix,
 		a: &QuantizedActivations,
@@ -188,30 +210,37 @@ impl Backend {
 		panels: Range<usize>,
 		out: &Disjoint<'_, f32>,
 	) {
-		let q = a.q(0);
+		let of_token = dense::padded_cols(a.cols) / 3;
 		for panel in panels {
-			let mut dots = [0; PANEL_ROWS];
-			match w.panel(panel) {
-				Panel::TwoBit(blocks) => {
-					let runs = blocks.chunks_exact(w.cols() / two_bit::BLOCK_COLS);
-					let (dots, _) = dots.as_chunks_mut::<{ two_bit::BLOCK_ROWS }>();
-					for (run, dots) in runs.zip(dots) {
-						*dots = kernel!(self, two_bit_dots(run, q, a.sums[0]));
-					}
-				}
-				Panel::Dense(groups, corrections) => {
-					dots = kernel!(self, dense_dots(groups, tables, corrections));
-				}
-				Panel::Fives(..) => unreachable!("taken by `few_tokens_fives`"),
-			}
+			let weights = w.panel(panel);
 			let first = panel * PANEL_ROWS;
 			let count = PANEL_ROWS.min(w.rows() - first);
-			// SAFETY: each panel is in one thread's range, so its rows are written by one thread.
-			let out = unsafe { out.part(first, count) };
-			for (out, dot) in out.iter_mut().zip(dots) {
-				*out = scalar::rescale(dot, a.inv[0], w.scale());
+			for token in 0..a.tokens {
+				let dots = match weights {
+					Panel::TwoBit(blocks) => self.two_bit_dots(blocks, a.q(token), a.sums[token]),
+					Panel::Dense(groups, corrections) => {
+						let tables = &tables[token * of_token..][..of_token];
+						kernel!(self, dense_dots(groups, tables, corrections))
+					}
+					Panel::Fives(..) => unreachable!("these are looked up or unpacked"),
+				};
+				// SAFETY: each panel is in one thread's range, so its rows are written by one thread.
+				let out = unsafe { out.part(token * w.rows() + first, count) };
+				for (out, dot) in out.iter_mut().zip(dots) {
+					*out = scalar::rescale(dot, a.inv[token], w.scale());
+				}
 			}
 		}
+	}
+
+	/// A two-bit panel times a vector.
+	fn two_bit_dots(&self, blocks: &[two_bit::Block], q: &[i8], sum: i32) -> [i32; PANEL_ROWS] {
+		let mut dots = [0; PANEL_ROWS];
+		let runs = blocks.chunks_exact(q.len() / two_bit::BLOCK_COLS);
+		for (run, dots) in runs.zip(dots.as_chunks_mut::<{ two_bit::BLOCK_ROWS }>().0) {
+			*dots = kernel!(self, two_bit_dots(run, q, sum));
+		}
+		dots
 	}
 
 	/// Matrix times matrix, for some panels. Panels given to threads differ.
