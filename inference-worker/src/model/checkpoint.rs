@@ -80,7 +80,7 @@ impl Checkpoint<'_> {
 					path: path.clone(),
 					source,
 				};
-				// A copy from the page cache is slower than the memory of more than one thread.
+				// One thread alone would copy from the page cache while the others wait.
 				let pieces = buffer.par_chunks_mut(PIECE).enumerate();
 				pieces.try_for_each(|(piece, bytes)| {
 					let mut file = File::open(path).map_err(io)?;

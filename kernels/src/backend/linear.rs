@@ -62,7 +62,7 @@ impl Backend {
 		out: &mut QuantizedActivations,
 	) -> Result<(), NonFinite> {
 		self.quantize_blocks(x, cols, cols, out)?;
-		if self.packing() == Packing::Dense && (1..=DENSE_TOKENS).contains(&out.tokens) {
+		if self.packing() == Packing::Dense && self.takes_each(Packing::Dense, out.tokens) {
 			let mut tables = std::mem::take(&mut out.tables);
 			self.build_tables(out, &mut tables);
 			out.tables = tables;
@@ -115,7 +115,8 @@ impl Backend {
 			jobs.push((*w, Disjoint::new(out)));
 		}
 		let mut own = Vec::new();
-		let tables = if tokens <= DENSE_TOKENS && dense && a.tables.is_empty() {
+		let each = dense && self.takes_each(Packing::Dense, tokens);
+		let tables = if each && a.tables.is_empty() {
 			self.build_tables(a, &mut own);
 			&own
 		} else {
@@ -291,7 +292,7 @@ impl Backend {
 }
 
 /// What tests of the ways to multiply share.
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 pub(super) mod tests {
 	use super::*;
 
@@ -319,6 +320,16 @@ pub(super) mod tests {
 				let isa = backend.isa();
 				assert_eq!(found.to_bits(), expected.to_bits(), "{packing} {isa}");
 			}
+		}
+	}
+
+	/// Calls a check with weights and activations whose sums are the largest, the smallest, and in between.
+	pub(in super::super) fn at_extremes(check: impl Fn(&dyn Fn(usize) -> (i8, f32))) {
+		for weight in [-1, 1] {
+			for x in [-1.0, 1.0] {
+				check(&|_| (weight, x));
+			}
+			check(&|i| (if i.is_multiple_of(2) { weight } else { -weight }, 1.0));
 		}
 	}
 

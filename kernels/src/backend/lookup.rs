@@ -18,7 +18,7 @@ use crate::{
 	},
 	x86::avx2::lookup::{self, Columns, GROUP, LANES, Offsets, PAIRS, Sums, Tables},
 };
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 /// From how many tokens on tables pay: three quarters of their lanes.
 const MIN_TOKENS: usize = 12;
@@ -121,7 +121,7 @@ fn tile(
 	first: usize,
 	tokens: usize,
 ) {
-	let runs = tokens.div_ceil(LANES);
+	let (runs, end) = (tokens.div_ceil(LANES), first + tokens);
 	let sums = &mut scratch.sums[..runs * panels.len()];
 	let wide = &mut scratch.wide[..runs * panels.len()];
 	wide.as_flattened_mut().fill([0; LANES]);
@@ -135,7 +135,12 @@ fn tile(
 			lookup::offsets(&codes.0[..steps], offsets.as_flattened_mut());
 		}
 		let groups = steps.div_ceil(GROUP);
-		let adds = transpose(a, first, tokens, block, &mut scratch.columns[..runs]);
+		let of_runs = scratch.columns[..runs].iter_mut().enumerate();
+		let adds = of_runs.map(|(run, columns)| {
+			let first = first + run * LANES;
+			transpose(a, first..end, block, columns.as_flattened_mut())
+		});
+		let adds = adds.max().unwrap_or(0);
 		if reached + adds > i32::from(i16::MAX) {
 			lookup::widen(sums.as_flattened_mut(), wide.as_flattened_mut());
 			reached = 0;
@@ -154,7 +159,7 @@ fn tile(
 	lookup::widen(sums.as_flattened_mut(), wide.as_flattened_mut());
 	for (run, wide) in wide.chunks_exact(panels.len()).enumerate() {
 		let first = first + run * LANES;
-		let tokens = first..(first + LANES).min(a.tokens);
+		let tokens = first..(first + LANES).min(end);
 		for ((part, panel), wide) in panels.iter().zip(wide) {
 			let (w, row) = (part.w, panel * PANEL_ROWS);
 			let count = PANEL_ROWS.min(w.rows() - row);
@@ -169,37 +174,33 @@ fn tile(
 	}
 }
 
-/// Puts a block of tokens' values in the order of tables, zeros where there are none; returns the largest
-/// sum of absolute values of a token.
-fn transpose(
+/// Puts a block of tokens' values in the order of tables, of those in `tokens` that there are in each of sixteen lanes,
+/// and zeros elsewhere; returns the largest sum of absolute values of a token.
+pub(super) fn transpose(
 	a: &QuantizedActivations,
-	first: usize,
-	tokens: usize,
+	tokens: Range<usize>,
 	block: usize,
-	columns: &mut [[[Columns; GROUP]; BLOCK_GROUPS]],
+	columns: &mut [Columns],
 ) -> i32 {
 	let start = block * BLOCK_COLS;
 	let mut most = 0;
-	for (run, columns) in columns.iter_mut().enumerate() {
-		let columns = columns.as_flattened_mut();
-		for lane in 0..LANES {
-			let token = run * LANES + lane;
-			let q = if token < tokens {
-				let q = a.padded(first + token);
-				&q[start..(start + BLOCK_COLS).min(q.len())]
-			} else {
-				&[]
-			};
-			let steps = q.as_chunks::<4>().0;
-			let (some, rest) = columns.split_at_mut(steps.len());
-			for (columns, step) in some.iter_mut().zip(steps) {
-				columns[lane] = *step;
-			}
-			for columns in rest {
-				columns[lane] = [0; 4];
-			}
-			most = most.max(q.iter().map(|q| i32::from(q.unsigned_abs())).sum());
+	for lane in 0..LANES {
+		let token = tokens.start + lane;
+		let q = if token < tokens.end {
+			let q = a.padded(token);
+			&q[start..(start + BLOCK_COLS).min(q.len())]
+		} else {
+			&[]
+		};
+		let steps = q.as_chunks::<4>().0;
+		let (some, rest) = columns.split_at_mut(steps.len());
+		for (columns, step) in some.iter_mut().zip(steps) {
+			columns[lane] = *step;
 		}
+		for columns in rest {
+			columns[lane] = [0; 4];
+		}
+		most = most.max(q.iter().map(|q| i32::from(q.unsigned_abs())).sum());
 	}
 	most
 }

@@ -216,7 +216,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
 	use super::{
-		super::linear::tests::{check, random},
+		super::linear::tests::{at_extremes, check, random},
 		*,
 	};
 	use crate::ternary::Packing;
@@ -253,13 +253,7 @@ mod tests {
 
 	#[test]
 	fn lookups_do_not_overflow() {
-		for weight in [-1, 1] {
-			for x in [-1.0, 1.0] {
-				check_mixed((66, 992, 9), |_| (weight, x));
-			}
-			let turns = |i: usize| (if i.is_multiple_of(2) { weight } else { -weight }, 1.0);
-			check_mixed((66, 992, 9), turns);
-		}
+		at_extremes(|value| check_mixed((66, 992, 9), value));
 	}
 
 	#[test]

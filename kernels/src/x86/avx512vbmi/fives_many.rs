@@ -1,14 +1,16 @@
-//! Many tokens by weights that are five in a byte: what five columns contribute to sixteen tokens is looked up by the
+//! Sixteen tokens by weights that are five in a byte: what five columns contribute to sixteen tokens is looked up by the
 //! byte itself, so that nothing is unpacked.
 
-use crate::ternary::{
-	PANEL_ROWS,
-	fives::{GROUP_COLS, Group, TURNS},
+pub(crate) use crate::x86::avx2::lookup::LANES;
+use crate::{
+	ternary::{
+		PANEL_ROWS,
+		fives::{GROUP_COLS, Group, TURNS},
+	},
+	x86::avx2::lookup::Columns,
 };
 use core::arch::x86_64::*;
 
-/// Tokens of a table: one register of 32 bytes.
-pub(crate) const LANES: usize = 16;
 /// Groups whose tables are in the first-level cache together, while all rows pass: 24 KiB.
 pub(crate) const TOGETHER: usize = 3;
 
@@ -18,11 +20,6 @@ pub(crate) const TOGETHER: usize = 3;
 pub(crate) struct Lanes([i16; LANES]);
 
 pub(crate) const NO_LANES: Lanes = Lanes([0; LANES]);
-
-/// Four columns of sixteen tokens.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Columns(pub(crate) [[i8; 4]; LANES]);
 
 /// For some groups, what each byte contributes. Bytes that do not occur have what was there.
 #[repr(C, align(64))]
@@ -47,8 +44,8 @@ pub(crate) fn fill(turn: &[Columns; GROUP_COLS], group: usize, tables: &mut Tabl
 	assert!(group < TURNS);
 	let shift = _mm_cvtsi32_si128(24 - 8 * group as i32);
 	let column = |columns: &Columns| {
-		// SAFETY: columns have 64 bytes and are aligned to as many.
-		let four = unsafe { _mm512_load_si512(columns.0.as_ptr().cast()) };
+		// SAFETY: columns have 64 bytes.
+		let four = unsafe { _mm512_loadu_si512(columns.as_ptr().cast()) };
 		_mm512_cvtepi32_epi16(_mm512_srai_epi32::<24>(_mm512_sll_epi32(four, shift)))
 	};
 	let [a, b, c] = [column(&turn[0]), column(&turn[1]), column(&turn[2])];
