@@ -11,15 +11,18 @@
 	reason = "a measurement may panic, and prints"
 )]
 
+use aria_engine::{Event, FinishReason, GenerateRequest, Options, model::Model};
 use aria_kernels::{Backend, Isa};
 use aria_worker::{
 	api::{About, ApiState, Limits, router, serve},
 	energy::Meter,
-	engine::{Engine, EngineHandle, Event, FinishReason, GenerateRequest, Options},
 	keys::Keys,
 	metrics::Metrics,
-	model::Model,
-	service::{journal::Journal, models::Models},
+	models::{
+		Models,
+		engine::{Engine, EngineHandle},
+	},
+	receipts::journal::Journal,
 };
 use prometheus::Registry;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! ARIA's inference worker: the engine, the model formats, receipts, and the services around them.
+//! ARIA's inference worker: receipts, models, duties to the chain, the API, and the service and commands around them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
@@ -8,13 +8,15 @@ extern crate self as aria_worker;
 pub mod api;
 pub mod chain;
 pub mod cli;
+pub mod duties;
 pub mod energy;
-pub mod engine;
 pub mod hub;
 pub mod keys;
 pub mod metrics;
-pub mod model;
+pub mod models;
 pub mod p2p;
+mod paths;
+pub mod receipts;
 pub mod rpc;
 pub mod service;
-pub mod tokenizer;
+pub mod text;

@@ -1,6 +1,6 @@
 //! What Prometheus is told: names that mean what those of other servers mean, see docs/monitoring.md.
 
-use crate::engine::Generation;
+use aria_engine::Generation;
 use aria_primitives::energy::EvidenceGrade;
 use prometheus::{
 	Counter, CounterVec, Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec,

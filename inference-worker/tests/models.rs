@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+#[path = "../engine/tests/support/mod.rs"]
 mod support;
 
+use aria_engine::{Event, GenerateRequest, Options, model::Model};
 use aria_kernels::{Backend, Isa, Packing};
 use aria_primitives::{H256, receipt::Sampling};
-use aria_worker::{
-	engine::{EngineHandle, Event, GenerateRequest, Options},
-	model::Model,
-	service::models::{Health, ModelChoice, Models, ModelsError, Served, Unavailable},
+use aria_worker::models::{
+	Health, ModelChoice, Models, ModelsError, Served, Unavailable, engine::EngineHandle,
 };
 use std::{path::Path, sync::mpsc, time::Duration};
 
@@ -193,9 +193,13 @@ async fn engine_that_does_not_get_on_should_be_stuck() {
 	let path = choices(dir.path(), 1)[0].model.clone();
 	let model = std::sync::Arc::new(Model::open(&path, Packing::Dense).unwrap());
 	let meter = aria_worker::energy::Meter::default();
-	let engine: EngineHandle =
-		aria_worker::engine::Engine::spawn(model, backend.clone(), meter, Options::default())
-			.unwrap();
+	let engine: EngineHandle = aria_worker::models::engine::Engine::spawn(
+		model,
+		backend.clone(),
+		meter,
+		Options::default(),
+	)
+	.unwrap();
 	let models = Models::of("a", engine.clone());
 	// Somebody else holds the threads.
 	let (release, released) = mpsc::channel::<()>();

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use aria_worker::{
-	engine::receipt::ReceiptFile,
+	receipts::file::ReceiptFile,
 	rpc::{
 		AriaRpcServer, Code, Page, PendingBatch, Proof, Receipt, ReceiptState, Rpc, State, Status,
 	},

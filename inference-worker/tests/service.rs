@@ -9,7 +9,8 @@ use aria_primitives::{
 };
 use aria_worker::{
 	p2p::{self, Answer, Network},
-	service::{self, ApiArgs, Handle, ServiceArgs, journal::Journal},
+	receipts::journal::Journal,
+	service::{self, ApiArgs, Handle, ServiceArgs},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use prometheus::Registry;

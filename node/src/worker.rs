@@ -3,7 +3,10 @@
 //! It speaks to the chain over JSON-RPC as any other worker does (docs/adr/0002-worker-over-rpc.md), has its own
 //! threads, and can fail without stopping block production.
 
-use aria_worker::service::{ApiArgs, Handle, Role, ServiceArgs, models::ModelChoice};
+use aria_worker::{
+	models::ModelChoice,
+	service::{ApiArgs, Handle, Role, ServiceArgs},
+};
 use prometheus::Registry;
 use sc_service::{ChainType, Configuration, RpcHandlers, TaskManager, error::Error};
 

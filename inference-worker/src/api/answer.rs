@@ -4,13 +4,10 @@ use super::{
 	ApiError, Shared, fingerprint, params::Options, random_hex, shape::Kind, tools::calls::Item,
 	unix_seconds,
 };
-use crate::engine::{
-	FinishReason, Generation,
-	receipt::{ReceiptFile, to_hex},
+use crate::{
+	keys::Client, metrics::UnderWay, models::Served, receipts::file::ReceiptFile, text::to_hex,
 };
-use crate::keys::Client;
-use crate::metrics::UnderWay;
-use crate::service::models::Served;
+use aria_engine::{FinishReason, Generation};
 use aria_primitives::{H256, energy::EvidenceGrade};
 use serde_json::{Value, json};
 use std::{
@@ -141,7 +138,7 @@ impl Answer {
 		let generation = {
 			let mut generation = generation;
 			if api.alter_token {
-				crate::engine::alter_token(&mut generation, self.served.engine.model());
+				crate::receipts::file::alter_token(&mut generation, self.served.engine.model());
 			}
 			generation
 		};

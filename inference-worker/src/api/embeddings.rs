@@ -1,7 +1,7 @@
 //! `POST /v1/embeddings`: texts to vectors, for models that were made for it.
 
 use super::{ApiError, Shared, fields::Fields, prompt, run::blocking};
-use crate::{keys::Client, service::models::Served};
+use crate::{keys::Client, models::Served};
 use axum::{
 	Extension, Json,
 	body::Bytes,

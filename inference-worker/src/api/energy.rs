@@ -1,7 +1,7 @@
 //! `GET /v1/energy`: what answers took since the worker began.
 
 use super::Shared;
-use crate::engine::Generation;
+use aria_engine::Generation;
 use aria_primitives::energy::EvidenceGrade;
 use axum::{Json, extract::State};
 use serde_json::{Value, json};

@@ -1,9 +1,10 @@
 //! Errors in the shape that OpenAI's clients read.
 
 use crate::{
-	engine::{EngineError, SubmitError},
-	service::{journal::JournalError, models::Unavailable},
+	models::{Unavailable, engine::SubmitError},
+	receipts::journal::JournalError,
 };
+use aria_engine::EngineError;
 use axum::{
 	Json,
 	extract::rejection::BytesRejection,

@@ -10,10 +10,8 @@ use super::{
 	shape::Kind,
 	tools::calls::Part,
 };
-use crate::{
-	engine::{Event, Events},
-	keys::Client,
-};
+use crate::{keys::Client, models::events::Events};
+use aria_engine::Event;
 use axum::{
 	Extension, Json,
 	body::Bytes,

@@ -10,8 +10,8 @@ use super::{
 	tools::Tools,
 };
 use crate::{
-	engine::receipt::{parse_hash, to_hex},
-	service::models::{Health, Listed},
+	models::{Health, Listed},
+	text::{parse_hash, to_hex},
 };
 use axum::{
 	Json,

@@ -5,7 +5,7 @@ use super::{
 	fields::{Fields, wrong_type},
 	tools::Tools,
 };
-use crate::model::{
+use aria_engine::model::{
 	Model,
 	template::{FunctionCall, Message, TemplateError, ToolCall, spaced_json},
 };

@@ -31,24 +31,23 @@ mod tls;
 mod tools;
 mod verify;
 
+pub use crate::chain::link::ChainLink;
 pub use error::ApiError;
 pub(crate) use generate::{DONE, Running, ask, pieces, whole};
 pub use limits::Limits;
 pub(crate) use limits::MAX_BODY;
 pub use origins::Origin;
 pub use server::serve;
-pub use status::{About, ChainLink};
+pub use status::About;
 pub use tls::acceptor;
 
 use crate::{
 	keys::Keys,
 	metrics::Metrics,
-	model::Model,
-	service::{
-		journal::Journal,
-		models::{Health, Models, Served},
-	},
+	models::{Health, Models, Served},
+	receipts::journal::Journal,
 };
+use aria_engine::model::Model;
 use aria_primitives::{ModelId, SPEC_VERSION};
 use axum::{
 	Router,
@@ -233,7 +232,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 /// The prompt of a conversation, as the API makes it: for commands that run a model themselves.
 pub(crate) fn chat_prompt(
 	messages: &[serde_json::Value],
-	model: &crate::model::Model,
+	model: &aria_engine::model::Model,
 ) -> Result<Vec<u32>, ApiError> {
 	let body = serde_json::json!({ "messages": messages }).to_string();
 	let fields = fields::Fields::parse(body.as_bytes())?;

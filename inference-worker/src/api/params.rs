@@ -6,10 +6,7 @@ use super::{
 	shape::Kind,
 	tools::Tools,
 };
-use crate::{
-	engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS},
-	model::Model,
-};
+use aria_engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS, model::Model};
 use aria_primitives::receipt::{Constraints, Grammar, MAX_LOGIT_BIAS, Sampling};
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Prompts and conversations to tokens.
 
 use super::{ApiError, fields::Fields, messages::Conversation};
-use crate::{model::Model, tokenizer::TokenizerError};
+use aria_engine::{model::Model, tokenizer::TokenizerError};
 use serde_json::Value;
 
 /// Most texts in a request.

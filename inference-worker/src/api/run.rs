@@ -10,11 +10,8 @@ use super::{
 		calls::{Item, Part, Reader},
 	},
 };
-use crate::{
-	engine::{Event, Events, GenerateRequest, TokenEvent},
-	metrics::Metrics,
-	model::Model,
-};
+use crate::{metrics::Metrics, models::events::Events};
+use aria_engine::{Event, GenerateRequest, TokenEvent, model::Model};
 use axum::{
 	http::{HeaderValue, header},
 	response::{

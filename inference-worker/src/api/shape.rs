@@ -2,7 +2,7 @@
 //! probabilities.
 
 use super::tools::calls::{Call, Item, Part};
-use crate::{engine::TokenEvent, model::Model};
+use aria_engine::{TokenEvent, model::Model};
 use serde_json::{Map, Value, json};
 
 /// Which endpoint was asked.

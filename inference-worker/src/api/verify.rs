@@ -2,13 +2,14 @@
 
 use super::{ApiError, Shared, fields::Fields, run::blocking};
 use crate::{
-	engine::{
-		RecheckRequest,
-		receipt::{ReceiptFile, to_hex},
-		recheck::{CheckFailure, check_fields},
-	},
 	keys::Client,
+	receipts::{
+		check::{CheckFailure, check_fields},
+		file::ReceiptFile,
+	},
+	text::to_hex,
 };
+use aria_engine::RecheckRequest;
 use axum::{
 	Extension, Json,
 	body::Bytes,

@@ -4,6 +4,7 @@
 //! runtime upgrade that keeps those types needs no new worker.
 
 mod call;
+pub mod link;
 mod node;
 mod storage;
 

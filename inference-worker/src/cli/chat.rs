@@ -3,8 +3,8 @@
 use super::{
 	interrupt::Interrupt,
 	partner::{Answer, Partner, PartnerArgs, Question, Settings},
-	paths,
 };
+use crate::paths;
 use anyhow::{Context, Result};
 use clap::Args;
 use rustyline::{DefaultEditor, error::ReadlineError};

@@ -48,7 +48,7 @@ pub(super) fn find(arguments: &mut Vec<OsString>) -> Result<Option<PathBuf>> {
 	if let Some(path) = std::env::var_os("ARIA_CONFIG").filter(|path| !path.is_empty()) {
 		return Ok(Some(path.into()));
 	}
-	let Some(path) = super::paths::config_folder().map(|folder| folder.join("config.toml")) else {
+	let Some(path) = crate::paths::config_folder().map(|folder| folder.join("config.toml")) else {
 		return Ok(None);
 	};
 	let there = path

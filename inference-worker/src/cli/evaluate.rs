@@ -1,16 +1,15 @@
 //! `aria-worker evaluate` and `aria-worker embed`: what a model makes of a given text.
 
 use super::Machine;
-use crate::{
-	engine::{
+use crate::{hub::resolve, text::to_hex};
+use anyhow::{Context, Result};
+use aria_engine::{
+	answers::{
 		evaluate::{embed, evaluate},
-		receipt::to_hex,
 		sampler::logprob,
 	},
-	hub::resolve,
 	model::Model,
 };
-use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use std::{io::Read, path::PathBuf, process::ExitCode};

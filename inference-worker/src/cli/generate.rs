@@ -1,17 +1,9 @@
 //! `aria-worker generate`.
 
 use super::Machine;
-use crate::{
-	energy::Meter,
-	engine::{
-		GenerateRequest, Generation,
-		generate::generate,
-		receipt::{ReceiptFile, to_hex},
-	},
-	hub::resolve,
-	model::Model,
-};
+use crate::{energy::Meter, hub::resolve, receipts::file::ReceiptFile, text::to_hex};
 use anyhow::{Context, Result};
+use aria_engine::{GenerateRequest, Generation, answers::alone::generate, model::Model};
 use aria_kernels::Backend;
 use aria_primitives::{
 	H256,
@@ -184,7 +176,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 	};
 	let meter = Meter::discover(args.watts);
 	let mut out = std::io::stdout();
-	let mut print = |token: crate::engine::TokenEvent| {
+	let mut print = |token: aria_engine::TokenEvent| {
 		if !args.json {
 			// A closed pipe ends the program at the final write below.
 			drop(
@@ -200,7 +192,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 	let mut answer = generate(&model, &backend, &meter, request, &mut print, &|| false)?;
 	#[cfg(feature = "fault-injection")]
 	if args.alter_token {
-		crate::engine::alter_token(&mut answer, &model);
+		crate::receipts::file::alter_token(&mut answer, &model);
 	}
 	if let Some(path) = &args.receipt {
 		let pair = sr25519::Pair::from_string(&args.suri, None)

@@ -1,11 +1,9 @@
 //! `aria-worker inspect`.
 
 use super::I2sBlock;
-use crate::{
-	engine::receipt::to_hex,
-	model::{Head, LoadOptions, Model},
-};
+use crate::text::to_hex;
 use anyhow::Result;
+use aria_engine::model::{Head, LoadOptions, Model};
 use aria_kernels::Packing;
 use clap::Args;
 use serde_json::json;

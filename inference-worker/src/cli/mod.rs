@@ -1,7 +1,8 @@
 //! The command line: every word of `aria-worker`, and of `aria` except `node`.
 
-use crate::{model::LoadOptions, service::ServiceArgs};
+use crate::service::ServiceArgs;
 use anyhow::Result;
+use aria_engine::model::LoadOptions;
 use aria_kernels::{Backend, I2Block, Isa};
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
@@ -24,7 +25,6 @@ mod model;
 mod network;
 mod onchain;
 mod partner;
-mod paths;
 mod program;
 mod remote;
 mod serve;

@@ -2,7 +2,7 @@
 
 use crate::{
 	chain::{Block, Chain, ChainError},
-	engine::receipt::{parse_account, parse_hash, to_hex},
+	text::{parse_account, parse_hash, to_hex},
 };
 use anyhow::{Context, Result};
 use aria_primitives::{

@@ -4,14 +4,12 @@ use super::{Machine, interrupt::Interrupt, remote::Remote};
 use crate::{
 	api,
 	energy::Meter,
-	engine::{
-		Engine, EngineHandle, Event, FinishReason, GenerateRequest, Generation, Options,
-		receipt::ReceiptFile,
-	},
 	hub::resolve,
-	model::Model,
+	models::engine::{Engine, EngineHandle},
+	receipts::file::ReceiptFile,
 };
 use anyhow::{Context, Result, bail};
+use aria_engine::{Event, FinishReason, GenerateRequest, Generation, Options, model::Model};
 use aria_primitives::{H256, energy::EvidenceGrade, receipt::Sampling};
 use clap::Args;
 use indicatif::ProgressBar;

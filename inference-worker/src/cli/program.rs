@@ -44,7 +44,7 @@ impl Program {
 	/// Parses the command line; options that it does not give come from the environment, then from the
 	/// configuration file. Ends the program when they are wrong or help was asked for.
 	pub fn matches(&self) -> ArgMatches {
-		crate::model::template::isolate();
+		aria_engine::model::template::isolate();
 		let mut arguments = std::env::args_os().collect();
 		let prepared = config::find(&mut arguments).and_then(|file| {
 			let command = self.command();

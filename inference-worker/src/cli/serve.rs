@@ -1,7 +1,7 @@
 //! `aria-worker serve`.
 
+use crate::service::{self, Handle, ServiceArgs};
 use anyhow::{Context, Result};
-use aria_worker::service::{self, Handle, ServiceArgs};
 use prometheus::Registry;
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! `aria-worker tokenize` and `aria-worker detokenize`.
 
-use crate::tokenizer::Tokenizer;
 use anyhow::{Context, Result, bail, ensure};
+use aria_engine::tokenizer::Tokenizer;
 use clap::Args;
 use std::{
 	io::{Read, Write},

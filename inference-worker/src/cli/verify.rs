@@ -2,11 +2,11 @@
 
 use super::Machine;
 use crate::{
-	engine::{receipt::ReceiptFile, recheck::verify_receipt},
 	hub::resolve,
-	model::Model,
+	receipts::{check::verify_receipt, file::ReceiptFile},
 };
 use anyhow::{Context, Result};
+use aria_engine::model::Model;
 use clap::Args;
 use serde_json::json;
 use std::{path::PathBuf, process::ExitCode};

@@ -6,13 +6,17 @@ mod hwmon;
 mod perf;
 mod rapl;
 
+use aria_engine::host::{Host, Lap, System};
 use aria_primitives::energy::{Energy, EvidenceGrade};
 use battery::{Batteries, Charge};
 use hwmon::Hwmon;
 use perf::Perf;
 use rapl::Rapl;
 use rustix::time::{ClockId, clock_gettime};
-use std::{path::Path, time::Duration};
+use std::{
+	path::Path,
+	time::{Duration, Instant},
+};
 
 /// Where Linux shows the processor's counters.
 pub const POWERCAP: &str = "/sys/class/powercap";
@@ -199,5 +203,40 @@ impl Meter {
 				microjoules,
 				grade,
 			})
+	}
+}
+
+/// A measurement under way: the last reading, and when it was taken.
+struct MeterLap<'a> {
+	meter: &'a Meter,
+	before: Reading,
+	since: Instant,
+}
+
+impl Lap for MeterLap<'_> {
+	fn energy(&mut self) -> Energy {
+		let now = self.meter.read();
+		let seconds = self.since.elapsed().as_secs_f64();
+		let energy = self.meter.between(&self.before, &now, seconds);
+		(self.before, self.since) = (now, Instant::now());
+		energy
+	}
+}
+
+impl Host for Meter {
+	fn elapsed(&self) -> Duration {
+		System.elapsed()
+	}
+
+	fn unix_ms(&self) -> u64 {
+		System.unix_ms()
+	}
+
+	fn measure(&self) -> Box<dyn Lap + '_> {
+		Box::new(MeterLap {
+			meter: self,
+			before: self.read(),
+			since: Instant::now(),
+		})
 	}
 }

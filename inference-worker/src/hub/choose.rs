@@ -1,6 +1,6 @@
 //! Which files of a repository make a model.
 
-use super::{HubError, Result, Source, client::Description, store::is_safe};
+use super::{HubError, Result, Source, client::Description, source::is_safe};
 
 /// Files that a model in safetensors needs, where present.
 const SIDE_FILES: [&str; 8] = [

@@ -1,6 +1,6 @@
 //! Which repository, file and revision a name means.
 
-use super::{HubError, KNOWN, Known, Result, store::is_safe};
+use super::{HubError, KNOWN, Known, Result, source::is_safe};
 
 /// What to pull.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Errors of the methods: codes of a range that nobody else uses.
 
-use crate::{api::ApiError, service::journal::JournalError};
+use crate::{api::ApiError, receipts::journal::JournalError};
 use axum::http::StatusCode;
 use jsonrpsee::types::ErrorObjectOwned;
 

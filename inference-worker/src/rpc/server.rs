@@ -3,11 +3,9 @@
 use super::{AriaRpcServer, error::*, types::*};
 use crate::{
 	api::{self, ApiError, MAX_BODY},
-	engine::receipt::{parse_hash, to_hex},
-	service::{
-		Handle, Ready, Stage,
-		models::{Health, Listed},
-	},
+	models::{Health, Listed},
+	service::{Handle, Ready, Stage},
+	text::{parse_hash, to_hex},
 };
 use aria_primitives::{H256, api::MAX_PAGE};
 use futures::StreamExt;

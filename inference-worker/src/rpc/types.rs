@@ -1,8 +1,8 @@
 //! What the methods return: hashes in hex, accounts in SS58, sums and times as texts, so that no reader rounds them.
 
 use crate::{
-	engine::receipt::to_hex,
-	service::journal::{self, Counts, Listed, Place},
+	receipts::journal::{self, Counts, Listed, Place},
+	text::to_hex,
 };
 use aria_primitives::{energy::EvidenceGrade, work::Roles};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,6 @@
 //! Options of the service.
 
-use super::models::ModelChoice;
-use crate::api::Origin;
+use crate::{api::Origin, models::ModelChoice};
 use anyhow::{Context as _, Result, bail};
 use aria_primitives::work::Roles;
 use clap::{Args, ValueEnum};

@@ -1,7 +1,6 @@
 //! What others in its process see of a service: from before it is ready until after it has ended.
 
-use super::Context;
-use crate::api::Shared;
+use crate::{api::Shared, duties::context::Context};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// How a service stands.

@@ -4,14 +4,7 @@
 //! extrinsic or a restart only delays them: the next pass sees what is still due.
 
 mod args;
-mod committer;
 mod handle;
-pub mod journal;
-pub mod models;
-mod onboarding;
-mod opener;
-mod registrar;
-mod verifier;
 
 pub(crate) use args::default_state_dir;
 pub use args::{ApiArgs, Role, ServiceArgs};
@@ -19,20 +12,20 @@ pub use handle::Handle;
 pub(crate) use handle::{Ready, Stage};
 
 use crate::{
-	api::{self, About, ApiState, ChainLink, Limits},
-	chain::{Account, Block, Chain, ChainError},
+	api::{self, About, ApiState, Limits},
+	chain::{Account, Block, Chain, ChainError, link::ChainLink},
 	energy::Meter,
-	engine::Options,
 	keys::{self, Keys},
 	metrics::{Metrics, Passes},
+	models::Models,
 	p2p::{self, Answer, Network},
+	receipts::journal::Journal,
 };
 use anyhow::{Context as _, Result};
+use aria_engine::Options;
 use aria_kernels::{Backend, Isa};
 use aria_primitives::{AccountId, work::Roles};
 use futures::FutureExt;
-use journal::Journal;
-use models::Models;
 use prometheus::Registry;
 use sp_core::{Pair, crypto::Ss58Codec, sr25519};
 use std::{
@@ -47,50 +40,6 @@ use tokio::{net::TcpListener, sync::watch};
 const GRACE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-
-/// What the duties share.
-pub(crate) struct Context {
-	pub(crate) models: Models,
-	pub(crate) journal: Journal,
-	pair: Arc<sr25519::Pair>,
-	pub(crate) me: AccountId,
-	pub(crate) roles: Roles,
-	pub(crate) consent_version: Arc<AtomicU32>,
-	batch_every: Duration,
-	/// The present connection, for requests of verifiers.
-	chain: RwLock<Option<Chain>>,
-	/// What the API says about it.
-	link: Arc<ChainLink>,
-}
-
-impl Context {
-	fn chain(&self) -> Option<Chain> {
-		self.chain
-			.read()
-			.unwrap_or_else(PoisonError::into_inner)
-			.clone()
-	}
-
-	fn set_chain(&self, chain: Option<Chain>) {
-		*self.chain.write().unwrap_or_else(PoisonError::into_inner) = chain;
-	}
-
-	/// Whether there is a connection to a node.
-	pub(crate) fn is_connected(&self) -> bool {
-		self.chain().is_some()
-	}
-}
-
-/// Waits for a final block after the last one seen.
-async fn next_block(blocks: &mut watch::Receiver<Option<Block>>) -> Result<Block, ChainError> {
-	loop {
-		let changed = blocks.changed().await;
-		changed.map_err(|_| ChainError::Node("the connection was closed".into()))?;
-		if let Some(block) = *blocks.borrow_and_update() {
-			return Ok(block);
-		}
-	}
-}
 
 /// Runs the service until `shutdown`, or until it can't go on.
 ///
@@ -256,71 +205,4 @@ async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) ->
 		.with_context(|| format!("can't listen on {}", args.listen))?;
 	tracing::info!("openings at {}", network.address());
 	Ok(network)
-}
-
-/// Serves the chain for ever, connecting again whenever the connection is lost.
-async fn follow(context: &Context, node: &str, network: &Network) {
-	let mut pause = FIRST_RETRY;
-	loop {
-		match Chain::connect(node).await {
-			Ok(chain) => {
-				pause = FIRST_RETRY;
-				tracing::info!("connected to {node}");
-				let Err(error) = attend(context, &chain, network).await;
-				context.link.lost();
-				context.set_chain(None);
-				tracing::warn!("{error:#}; connecting again");
-			}
-			Err(error) => tracing::warn!("waiting for the node at {node}: {error}"),
-		}
-		tokio::time::sleep(pause).await;
-		pause = (pause * 2).min(LONGEST_RETRY);
-	}
-}
-
-/// Finds out which chain this is, then does what is due there.
-async fn attend(context: &Context, chain: &Chain, network: &Network) -> Result<Infallible> {
-	let origin = loop {
-		match chain.origin().await? {
-			Some(origin) => break origin,
-			None => tokio::time::sleep(FIRST_RETRY).await,
-		}
-	};
-	context.journal.go_to(origin).await?;
-	context.link.connected(chain.genesis());
-	context.set_chain(Some(chain.clone()));
-	Err(session(context, chain, network).await.into())
-}
-
-/// Does everything that is due, over one connection, until it is lost.
-async fn session(context: &Context, chain: &Chain, network: &Network) -> ChainError {
-	let (sender, blocks) = watch::channel(None);
-	let account = Account::new(chain.clone(), context.pair.clone());
-	let duties = async {
-		let address = network.address().to_string().into_bytes();
-		onboarding::run(context, chain, &account, &mut blocks.clone(), &address).await?;
-		let [mut one, mut two, mut three, mut four] = std::array::from_fn(|_| blocks.clone());
-		// Every duty stays even for a party that has dropped a role: what it took on, it owes.
-		tokio::try_join!(
-			committer::run(context, chain, &account, &mut one),
-			opener::run(context, chain, &account, &mut two),
-			verifier::run(context, chain, &account, network, &mut three),
-			registrar::run(context, chain, &account, &mut four),
-		)?;
-		Ok(())
-	};
-	let mut seen = blocks.clone();
-	let watch = async {
-		loop {
-			context.link.finalized(next_block(&mut seen).await?.number);
-		}
-	};
-	tokio::select! {
-		error = chain.follow(&sender) => error,
-		Err::<(), ChainError>(error) = watch => error,
-		result = duties => match result {
-			Ok(()) => ChainError::Node("nothing to do".into()),
-			Err(error) => error,
-		},
-	}
 }

@@ -1,7 +1,7 @@
 //! Embeddings.
 
 use super::*;
-use aria_worker::engine::evaluate::embed;
+use aria_engine::answers::evaluate::embed;
 
 /// A model that only makes embeddings.
 static EMBEDS: LazyLock<Arc<Model>> = LazyLock::new(|| {

@@ -12,24 +12,25 @@ mod protection;
 mod responses;
 mod sampling;
 mod status;
-#[path = "../support/mod.rs"]
+#[path = "../../engine/tests/support/mod.rs"]
 mod support;
 mod tls;
 mod tools;
 
+use aria_engine::{Event, GenerateRequest, Options, model::Model};
 use aria_kernels::{Backend, Isa, Packing};
 use aria_worker::{
-	api::{About, ApiState, ChainLink, Limits, Origin, router, serve},
+	api::{About, ApiState, Limits, Origin, router, serve},
+	chain::link::ChainLink,
 	energy::Meter,
-	engine::{
-		Engine, EngineHandle, Event, GenerateRequest, Options,
-		receipt::{ReceiptFile, parse_hash},
-		recheck::verify_receipt,
-	},
 	keys::{FILE_NAME as KEYS, KeyFile, Keys},
 	metrics::Metrics,
-	model::Model,
-	service::{journal::Journal, models::Models},
+	models::{
+		Models,
+		engine::{Engine, EngineHandle},
+	},
+	receipts::{check::verify_receipt, file::ReceiptFile, journal::Journal},
+	text::parse_hash,
 };
 use prometheus::Registry;
 use serde_json::{Value, json};

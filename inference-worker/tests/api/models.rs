@@ -1,7 +1,7 @@
 //! Several models behind one API.
 
 use super::*;
-use aria_worker::service::models::ModelChoice;
+use aria_worker::models::ModelChoice;
 
 #[tokio::test]
 async fn model_should_be_loaded_when_a_request_names_it() {

@@ -6,7 +6,7 @@ mod bench;
 mod doctor;
 mod logs;
 mod settings;
-#[path = "../support/mod.rs"]
+#[path = "../../engine/tests/support/mod.rs"]
 mod support;
 mod talk;
 mod templates;

@@ -1,15 +1,13 @@
 //! A response as a stream of OpenAI's typed events.
 
 use super::object::{Frame, State, call, item_id, message, text_part};
-use crate::{
-	api::{
-		ApiError,
-		answer::Answer,
-		run::Choice,
-		tools::calls::{Call, Part},
-	},
-	engine::Event,
+use crate::api::{
+	ApiError,
+	answer::Answer,
+	run::Choice,
+	tools::calls::{Call, Part},
 };
+use aria_engine::Event;
 use axum::response::sse;
 use futures::Stream;
 use serde_json::{Value, json};

@@ -1,14 +1,12 @@
 //! `input` and `instructions` of a request, as the conversation that they are.
 
-use crate::{
-	api::{
-		ApiError,
-		fields::{Fields, wrong_type},
-		messages::{Conversation, content, tool_call},
-		tools::Tools,
-	},
-	model::template::Message,
+use crate::api::{
+	ApiError,
+	fields::{Fields, wrong_type},
+	messages::{Conversation, content, tool_call},
+	tools::Tools,
 };
+use aria_engine::model::template::Message;
 use serde_json::Value;
 
 fn said(role: &str, content: String) -> Message {

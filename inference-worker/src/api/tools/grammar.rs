@@ -1,7 +1,7 @@
 //! The grammar of answers that call functions, in Lark's notation as llguidance reads it.
 
 use super::Tools;
-use crate::model::template::CallFormat;
+use aria_engine::model::template::CallFormat;
 use aria_primitives::receipt::Grammar;
 use serde_json::{Map, Value, json};
 

@@ -10,7 +10,7 @@ use super::{
 	fields::{Fields, out_of_range, wrong_type},
 	shape::Kind,
 };
-use crate::model::template::CallFormat;
+use aria_engine::model::template::CallFormat;
 use aria_primitives::receipt::Grammar;
 use calls::Reader;
 use serde_json::{Map, Value, json};

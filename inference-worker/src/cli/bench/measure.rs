@@ -1,15 +1,12 @@
 //! One run of one setting.
 
 use super::memory;
-use crate::{
-	energy::Meter,
-	engine::{
-		Event, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
-		generate::prepare,
-	},
-	model::Model,
-};
+use crate::energy::Meter;
 use anyhow::Result;
+use aria_engine::{
+	Event, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
+	answers::request::prepare, model::Model,
+};
 use aria_kernels::Backend;
 use std::{sync::mpsc, time::Instant};
 

@@ -5,8 +5,9 @@ mod memory;
 mod report;
 mod shape;
 
-use crate::{energy::Meter, model::Model};
+use crate::energy::Meter;
 use anyhow::{Context, Result};
+use aria_engine::model::Model;
 use aria_kernels::{Backend, Isa, Packing};
 use clap::Args;
 use measure::{Setting, measure};

@@ -4,7 +4,7 @@ use super::{
 	Loaded,
 	measure::{Run, Setting},
 };
-use crate::engine::receipt::to_hex;
+use crate::text::to_hex;
 use aria_kernels::Backend;
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 //! Files of published models' shapes with random weights: as fast as the models themselves, and free of their licences.
 
-use crate::{
-	cli::paths::cache_folder,
-	model::gguf::{GgufWriter, TensorType},
+use crate::paths::cache_folder;
+use anyhow::{Context, Result};
+use aria_engine::{
+	gguf::{GgufWriter, TensorType},
 	tokenizer::byte_chars,
 };
-use anyhow::{Context, Result};
 use aria_kernels::{I2Block, math};
 use clap::ValueEnum;
 use std::{
@@ -286,7 +286,7 @@ fn ternary(file: &mut GgufWriter, name: &str, dims: [u64; 2], seed: u64) {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::model::{Model, gguf::Gguf};
+	use aria_engine::{gguf::Gguf, model::Model};
 	use aria_kernels::Packing;
 
 	#[test]

@@ -3,7 +3,7 @@
 mod machine;
 mod places;
 
-use super::paths;
+use crate::paths;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;

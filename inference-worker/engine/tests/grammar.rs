@@ -1,0 +1,149 @@
+//! Answers of a given form: they have it, whatever the model would rather say, and verifiers find the same choices.
+
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+mod support;
+
+use aria_engine::host::System as Host;
+use aria_engine::{
+	FinishReason, GenerateRequest, Generation, RecheckRequest,
+	answers::alone::{generate, recheck},
+	error::EngineError,
+	model::Model,
+};
+use aria_kernels::{Backend, Isa, Packing};
+use aria_primitives::{
+	receipt::{Constraints, Grammar, Sampling},
+	work::Fault,
+};
+use std::sync::LazyLock;
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+	let bytes = support::synth::model(1).bytes();
+	Model::from_bytes(&bytes, "synthetic", Packing::TwoBit).unwrap()
+});
+
+fn backend() -> Backend {
+	Backend::new(Isa::detect(), 1)
+}
+
+fn ask(grammar: Grammar, seed: u64) -> Result<Generation, EngineError> {
+	let request = GenerateRequest {
+		prompt: vec![65, 66],
+		max_tokens: 80,
+		sampling: Sampling {
+			temperature_micro: 1_000_000,
+			seed,
+			..Default::default()
+		},
+		constraints: Constraints {
+			grammar: Some(grammar),
+			..Default::default()
+		},
+		..Default::default()
+	};
+	generate(&MODEL, &backend(), &Host, request, &mut |_| {}, &|| false)
+}
+
+fn claim(answer: &Generation) -> RecheckRequest {
+	RecheckRequest {
+		prompt: answer.prompt.clone(),
+		output: answer.tokens.clone(),
+		sampling: answer.sampling,
+		constraints: answer.constraints.clone(),
+		trace_root: answer.trace_root,
+		logprobs: false,
+	}
+}
+
+#[test]
+fn answers_should_match_a_schema() {
+	let schema = r##"{
+		"type": "object",
+		"properties": { "kind": { "$ref": "#/$defs/kind" }, "count": { "type": "integer", "minimum": 3, "maximum": 9 } },
+		"required": ["kind", "count"],
+		"additionalProperties": false,
+		"$defs": { "kind": { "enum": ["cat", "dog"] } }
+	}"##;
+	let mut kinds = std::collections::HashSet::new();
+	for seed in 0..8 {
+		let answer = ask(Grammar::JsonSchema(schema.into()), seed).unwrap();
+		if answer.finish != FinishReason::Stop {
+			// Spaces are allowed between the parts, and a random model likes them.
+			continue;
+		}
+		let value: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+		assert!(
+			(3..=9).contains(&value["count"].as_i64().unwrap()),
+			"{}",
+			answer.text
+		);
+		kinds.insert(value["kind"].as_str().unwrap().to_owned());
+		assert_eq!(value.as_object().unwrap().len(), 2);
+	}
+	assert!(!kinds.is_empty() && kinds.iter().all(|kind| kind == "cat" || kind == "dog"));
+}
+
+#[test]
+fn answers_should_match_a_regular_expression_and_end_after_it() {
+	for seed in 0..4 {
+		let answer = ask(Grammar::Regex("(yes|no), [0-9]{3}".into()), seed).unwrap();
+		assert_eq!(answer.finish, FinishReason::Stop);
+		let (word, digits) = answer.text.split_once(", ").unwrap();
+		assert!(
+			["yes", "no"].contains(&word) && digits.len() == 3,
+			"{}",
+			answer.text
+		);
+		assert!(digits.bytes().all(|byte| byte.is_ascii_digit()));
+	}
+}
+
+#[test]
+fn answers_should_match_a_lark_grammar() {
+	let answer = ask(Grammar::Lark("start: \"a\" (\"b\" | \"c\")\n".into()), 1).unwrap();
+	assert!(
+		["ab", "ac"].contains(&answer.text.as_str()),
+		"{}",
+		answer.text
+	);
+}
+
+#[test]
+fn verifiers_should_accept_the_grammar_that_was_used_and_no_other() {
+	let honest = ask(Grammar::Regex("[a-f]{6}".into()), 5).unwrap();
+	let found = |claim: RecheckRequest| recheck(&MODEL, &backend(), &claim, &|| false);
+	assert_eq!(found(claim(&honest)), Some(Ok(vec![])));
+	let mut other = claim(&honest);
+	other.constraints.grammar = Some(Grammar::Regex("[a-e]{6}x".into()));
+	assert_eq!(found(other.clone()), Some(Err(Fault::WrongOpening)), "hash");
+	other.sampling.constraints = other.constraints.hash();
+	assert_eq!(found(other), Some(Err(Fault::WrongToken)));
+	let mut none = claim(&honest);
+	none.constraints = Constraints::default();
+	none.sampling.constraints = none.constraints.hash();
+	assert_eq!(found(none), Some(Err(Fault::WrongToken)));
+}
+
+#[test]
+fn grammars_that_make_no_sense_should_be_refused_with_the_reason() {
+	let cases = [
+		(Grammar::JsonSchema("{".into()), "EOF"),
+		(Grammar::JsonSchema(r#"{"type":"nothing"}"#.into()), "type"),
+		(Grammar::Regex("(a".into()), ""),
+		(Grammar::Lark("begin: \"a\"".into()), "start"),
+	];
+	for (grammar, part) in cases {
+		match ask(grammar.clone(), 0) {
+			Err(EngineError::Grammar(message)) => {
+				assert!(message.contains(part), "{grammar:?}: {message}");
+			}
+			other => panic!("{grammar:?}: {other:?}"),
+		}
+	}
+	let long = Grammar::Regex("a".repeat(70_000));
+	assert!(matches!(
+		ask(long, 0),
+		Err(EngineError::InvalidParameter(_))
+	));
+}
