@@ -2,7 +2,7 @@
 //!
 //! Source: the kernel's Documentation/power/power_supply_class.rst: energy in µWh, charge in µAh, voltage in µV.
 
-use super::number;
+use super::file::number;
 use std::path::{Path, PathBuf};
 
 /// The machine's batteries and mains.

@@ -2,7 +2,7 @@
 //!
 //! Source: the kernel's Documentation/hwmon/sysfs-interface.rst: energy in microjoules, power in microwatts.
 
-use super::number;
+use super::file::number;
 use std::{
 	collections::BTreeMap,
 	path::{Path, PathBuf},

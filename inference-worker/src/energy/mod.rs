@@ -2,6 +2,7 @@
 //! the time that processors worked.
 
 mod battery;
+mod file;
 mod hwmon;
 mod perf;
 mod rapl;
@@ -48,29 +49,6 @@ pub struct Reading {
 	batteries: Vec<Option<Charge>>,
 	/// Time that processors worked for this program.
 	worked: Duration,
-}
-
-/// Why a file shows no number.
-#[derive(Debug, PartialEq, Eq)]
-enum Fault {
-	Missing,
-	/// There, but not for this user.
-	Unreadable,
-	/// Not a number.
-	Garbage,
-}
-
-fn value(path: &Path) -> Result<u64, Fault> {
-	let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-		std::io::ErrorKind::NotFound => Fault::Missing,
-		std::io::ErrorKind::InvalidData => Fault::Garbage,
-		_ => Fault::Unreadable,
-	})?;
-	text.trim().parse().map_err(|_| Fault::Garbage)
-}
-
-fn number(path: &Path) -> Option<u64> {
-	value(path).ok()
 }
 
 /// Time that processors worked for this program, all of its threads.

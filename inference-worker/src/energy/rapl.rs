@@ -2,7 +2,7 @@
 //!
 //! Source: the kernel's Documentation/power/powercap/powercap.rst and drivers/powercap/intel_rapl_common.c.
 
-use super::{Fault, number, value};
+use super::file::{Fault, number, value};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone)]

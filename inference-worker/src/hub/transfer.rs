@@ -1,8 +1,9 @@
 //! One file from the hub to the disk: resumed, tried again, checked.
 
 use super::{
-	Event, FileEntry, HubError, PullOptions, Result,
+	FileEntry, HubError, Result,
 	client::{Client, shown},
+	options::{Event, PullOptions},
 	store::hash_file,
 };
 use std::{

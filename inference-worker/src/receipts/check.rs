@@ -1,7 +1,6 @@
 //! Re-execution: the same bits, or the first fault.
 
 use super::file::ReceiptFile;
-use crate::energy::Meter;
 use aria_engine::{
 	answers::{
 		scheduler::{Options, Scheduler},

@@ -1,6 +1,6 @@
 //! The files of a model: where each tensor lies, under one name whatever the format, and how to read it.
 
-use super::ModelError;
+use super::error::ModelError;
 use crate::gguf::TensorType;
 use aria_kernels::math;
 use rayon::prelude::*;

@@ -4,8 +4,9 @@ use super::{
 	Block, Dither, Embedding, Head, Linear, LoadOptions, Model, ModelError, Weights,
 	checkpoint::{Checkpoint, Scale, Stored, widen},
 	config::{ConfigError, Family, ModelConfig, rope_table},
+	error::wrong_type,
+	extras::Extras,
 	identity::{Leaves, Manifest},
-	open::Extras,
 };
 use crate::gguf::TensorType;
 use aria_kernels::{
@@ -325,14 +326,6 @@ impl Loader<'_> {
 			self.manifest.head("output", &head);
 		}
 		Ok((Some(Head::Int8(head)), tied))
-	}
-}
-
-pub(super) fn wrong_type(name: &str, tensor: &Stored, expected: &str) -> ModelError {
-	ModelError::Tensor {
-		name: name.to_owned(),
-		found: format!("stored as {}", tensor.kind),
-		expected: expected.to_owned(),
 	}
 }
 

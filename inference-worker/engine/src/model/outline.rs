@@ -3,7 +3,8 @@
 use super::{
 	Model, ModelConfig, ModelError,
 	config::HfConfig,
-	open::{file_name, folder_config, folder_name, open_gguf},
+	extras::{file_name, folder_config, folder_name},
+	open::open_gguf,
 };
 use aria_kernels::I2Block;
 use std::path::Path;
