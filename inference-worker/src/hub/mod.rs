@@ -7,6 +7,7 @@
 mod choose;
 mod client;
 mod known;
+mod options;
 mod pull;
 mod source;
 mod store;
@@ -14,7 +15,8 @@ mod transfer;
 
 pub use client::Endpoint;
 pub use known::{KNOWN, Known};
-pub use pull::{Event, PullOptions, pull};
+pub use options::{Event, PullOptions};
+pub use pull::pull;
 pub use source::Source;
 pub use store::{FileEntry, Installed, MANIFEST, Manifest, Store, resolve, resolve_in};
 

@@ -53,6 +53,15 @@ pub(super) struct Stored {
 	pub(super) scale: Scale,
 }
 
+/// A tensor that is stored in a way that it can't be.
+pub(super) fn wrong_type(name: &str, tensor: &Stored, expected: &str) -> ModelError {
+	ModelError::Tensor {
+		name: name.to_owned(),
+		found: format!("stored as {}", tensor.kind),
+		expected: expected.to_owned(),
+	}
+}
+
 /// Files and the tensors in them, under the names that GGUF has for them, without `.weight`.
 pub(super) struct Checkpoint<'a> {
 	/// The files.

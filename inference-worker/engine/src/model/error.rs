@@ -1,6 +1,6 @@
 //! Why a model can't be loaded.
 
-use super::{checkpoint::Stored, config::ConfigError, template::TemplateError};
+use super::{config::ConfigError, template::TemplateError};
 use crate::{gguf::GgufError, tokenizer::TokenizerError};
 use aria_kernels::PackError;
 use std::path::PathBuf;
@@ -71,13 +71,4 @@ pub enum ModelError {
 	/// The head can't be used.
 	#[error("the head can't be used: {0}")]
 	Head(String),
-}
-
-/// A tensor that is stored in a way that it can't be.
-pub(super) fn wrong_type(name: &str, tensor: &Stored, expected: &str) -> ModelError {
-	ModelError::Tensor {
-		name: name.to_owned(),
-		found: format!("stored as {}", tensor.kind),
-		expected: expected.to_owned(),
-	}
 }

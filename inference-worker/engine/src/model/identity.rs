@@ -14,11 +14,7 @@
 //! - of a head of its own, the scale (f32 LE) and the integers in eight bits;
 //! - of a norm, f32 LE, one row.
 
-use super::{
-	Activation, Head, ModelConfig,
-	config::{Family, RopeScaling},
-	template::ChatTemplate,
-};
+use super::{Activation, Head, ModelConfig, config::RopeScaling, template::ChatTemplate};
 use crate::tokenizer::Tokenizer;
 use aria_kernels::{HeadMatrix, TernaryMatrix, math};
 use aria_primitives::{H256, ModelId, SPEC_VERSION, merkle};
@@ -207,11 +203,7 @@ impl Manifest {
 			config.context,
 		]
 		.map(|size| size as u32);
-		let family = match config.family {
-			Family::BitNet => "bitnet",
-			Family::Llama => "llama",
-			Family::Qwen3 => "qwen3",
-		};
+		let family = config.family.row().manifest;
 		let activation = match config.activation {
 			Activation::SquaredRelu => "relu2",
 			Activation::Silu => "silu",

@@ -2,9 +2,8 @@
 
 use super::{
 	Block, Dither, Embedding, Head, Linear, LoadOptions, Model, ModelError, Weights,
-	checkpoint::{Checkpoint, Scale, Stored, widen},
-	config::{ConfigError, Family, ModelConfig, rope_table},
-	error::wrong_type,
+	checkpoint::{Checkpoint, Scale, Stored, widen, wrong_type},
+	config::{ConfigError, ModelConfig, rope_table},
 	extras::Extras,
 	identity::{Leaves, Manifest},
 };
@@ -265,16 +264,14 @@ impl Loader<'_> {
 			ffn_up: self.linear(&name("ffn_up"), ffn, hidden, plain)?,
 			ffn_down: self.linear(&name("ffn_down"), hidden, ffn, plain)?,
 		};
-		match config.family {
-			Family::BitNet => {
-				block.attn_output.norm = Some(self.norm(&name("attn_sub_norm"), query)?);
-				block.ffn_down.norm = Some(self.norm(&name("ffn_sub_norm"), ffn)?);
-			}
-			Family::Llama => {}
-			Family::Qwen3 => {
-				block.q_norm = Some(self.norm(&name("attn_q_norm"), config.head_dim)?);
-				block.k_norm = Some(self.norm(&name("attn_k_norm"), config.head_dim)?);
-			}
+		let family = config.family.row();
+		if family.sub_norms {
+			block.attn_output.norm = Some(self.norm(&name("attn_sub_norm"), query)?);
+			block.ffn_down.norm = Some(self.norm(&name("ffn_sub_norm"), ffn)?);
+		}
+		if family.head_norms {
+			block.q_norm = Some(self.norm(&name("attn_q_norm"), config.head_dim)?);
+			block.k_norm = Some(self.norm(&name("attn_k_norm"), config.head_dim)?);
 		}
 		Ok(block)
 	}

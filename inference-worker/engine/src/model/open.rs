@@ -2,9 +2,8 @@
 
 use super::{
 	LoadOptions, Model, ModelError,
-	checkpoint::{Checkpoint, Data, Scale, Stored, widen},
-	config::{ConfigError, Family, HfConfig, ModelConfig},
-	error::wrong_type,
+	checkpoint::{Checkpoint, Data, Scale, Stored, widen, wrong_type},
+	config::{ConfigError, HfConfig, ModelConfig},
 	extras::{file_name, folder_config, folder_extras, gguf_extras},
 	huggingface,
 };
@@ -181,12 +180,10 @@ impl Model {
 			.map(|tokens| tokens.len() as u64);
 		let rows = vocab.or(listed).unwrap_or(0);
 		let config = ModelConfig::from_gguf(gguf, rows, factors)?;
-		let pairs = match config.family {
-			// The converter brought the rows of each head into another order.
-			Family::Llama => RowOrder::FromPairs {
-				head_dim: config.head_dim,
-			},
-			_ => RowOrder::AsStored,
+		let head_dim = config.head_dim;
+		let pairs = match config.family.row().gguf_pairs {
+			true => RowOrder::FromPairs { head_dim },
+			false => RowOrder::AsStored,
 		};
 		let extras = gguf_extras(gguf, name)?;
 		let pooled = gguf.int(&format!("{}.pooling_type", config.architecture));

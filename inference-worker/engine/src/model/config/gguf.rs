@@ -74,12 +74,8 @@ impl ModelConfig {
 		let arch = gguf
 			.text("general.architecture")
 			.ok_or_else(|| missing("general.architecture"))?;
-		let family = match arch {
-			"bitnet-b1.58" | "bitnet-25" | "bitnet" => Family::BitNet,
-			"llama" => Family::Llama,
-			"qwen3" => Family::Qwen3,
-			_ => return Err(ConfigError::Architecture(arch.to_owned())),
-		};
+		let unknown = || ConfigError::Architecture(arch.to_owned());
+		let family = Family::from_gguf(arch).ok_or_else(unknown)?;
 		let optional = |name: &str| gguf.int(&format!("{arch}.{name}"));
 		let int = |name: &str| {
 			optional(name).ok_or_else(|| ConfigError::Missing(format!("{arch}.{name}")))

@@ -122,14 +122,8 @@ impl HfConfig {
 		let kind = name("model_type")
 			.or(class)
 			.ok_or_else(|| missing("model_type"))?;
-		let family = match kind {
-			// 1bitLLM's models call themselves Llama's but for the class.
-			_ if class == Some("BitnetForCausalLM") => Family::BitNet,
-			"bitnet" => Family::BitNet,
-			"llama" => Family::Llama,
-			"qwen3" => Family::Qwen3,
-			_ => return Err(ConfigError::Architecture(kind.to_owned())),
-		};
+		let unknown = || ConfigError::Architecture(kind.to_owned());
+		let family = Family::from_huggingface(kind, class).ok_or_else(unknown)?;
 		let optional = |key: &str| config.get(key).and_then(Value::as_u64);
 		let int = |key: &str| optional(key).ok_or_else(|| missing(key));
 		let float = |key: &str| config.get(key).and_then(Value::as_f64);

@@ -1,9 +1,11 @@
 //! Shape and constants of a model, from whatever its files say.
 
+mod family;
 mod gguf;
 mod huggingface;
 mod rope;
 
+pub use family::Family;
 pub use huggingface::{HfConfig, LinearClass};
 pub use rope::{RopeScaling, rope_table};
 
@@ -60,18 +62,6 @@ pub enum Activation {
 	SquaredRelu,
 	/// x / (1 + exp(-x)), of all others.
 	Silu,
-}
-
-/// Which family of models the layers are those of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Family {
-	/// Norms before the output and down projections.
-	BitNet,
-	/// No more norms than Llama has.
-	Llama,
-	/// Norms of query and key heads.
-	Qwen3,
 }
 
 /// Shape and constants of a model.
