@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Which file imports which, inside the worker and the engine; fails when some import each other in a loop.
 
-Usage: scripts/imports.py [--folders] [--help]
+Usage: scripts/imports.py [--folders | --write] [--help]
 
-    --folders   print the arrows between folders, each with an example
+    --folders   print which folder imports which
+    --write     write that into docs/architecture.md
 
 An import counts where its item is defined: re-exports (`pub use`) are looked through. Unit tests don't count. Exit
-status 1: a loop of files, a loop of folders, or a file of over 600 lines.
+status 1: a loop of files, a loop of folders, other arrows than docs/architecture.md shows, or a file of over 600 lines.
 """
 
 import pathlib
@@ -18,6 +19,9 @@ CRATES = {
     "aria_engine": ROOT / "inference-worker/engine/src",
     "aria_worker": ROOT / "inference-worker/src",
 }
+MAP = ROOT / "docs/architecture.md"
+# The arrows in the map.
+ARROWS = re.compile(r"(?<=```text\n)aria_[^`]*(?=```)")
 # Most lines of a file of Rust; generated ones may have more.
 MOST_LINES = 600
 GENERATED = {"weights.rs"}
@@ -208,9 +212,15 @@ def main():
         lines = path.read_text().count("\n")
         if lines > MOST_LINES:
             problems.append(f"{inside} has {lines} lines, more than {MOST_LINES}")
+    arrows = "".join(f"{here} -> {', '.join(sorted(folders[here]))}\n" for here in sorted(folders))
     if "--folders" in sys.argv:
-        for here in sorted(folders):
-            print(here, "->", ", ".join(sorted(folders[here])))
+        print(arrows, end="")
+    text = MAP.read_text()
+    if "--write" in sys.argv:
+        text = ARROWS.sub(lambda _: arrows, text)
+        MAP.write_text(text)
+    if arrows not in text:
+        problems.append(f"{MAP.relative_to(ROOT)} shows other arrows: scripts/imports.py --write")
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
