@@ -57,12 +57,12 @@ pub struct Passes {
 }
 
 impl Passes {
-	/// So many more wait for a place.
+	/// Adds to the number of requests that wait for a slot.
 	pub(crate) fn wait(&self, more: i64) {
 		self.waiting.add(more);
 	}
 
-	/// Counts a pass of so many tokens.
+	/// Counts a pass and its tokens.
 	pub(crate) fn passed(&self, tokens: usize) {
 		self.count.inc();
 		self.tokens.observe(tokens as f64);

@@ -110,8 +110,8 @@ fn text(value: Value) -> String {
 }
 
 impl Chain {
-	/// [`Chain::connect`] that gives up after 15 seconds.
-	pub async fn connect_soon(url: &str) -> Result<Self, ChainError> {
+	/// [`Chain::connect`] with a time-out of 15 seconds.
+	pub async fn connect_with_timeout(url: &str) -> Result<Self, ChainError> {
 		match tokio::time::timeout(PATIENCE, Self::connect(url)).await {
 			Ok(result) => result,
 			Err(_) => Err(ChainError::Node("it does not answer".into())),

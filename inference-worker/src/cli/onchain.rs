@@ -44,7 +44,7 @@ impl NodeArgs {
 		let runtime = tokio::runtime::Runtime::new().context("can't start the async runtime")?;
 		let url = &self.node_url;
 		runtime.block_on(async {
-			let chain = Chain::connect_soon(url).await.with_context(|| {
+			let chain = Chain::connect_with_timeout(url).await.with_context(|| {
 				format!(
 					"can't reach {url}; start a node with `aria --dev --tmp`, or give another one's --node-url"
 				)

@@ -157,7 +157,7 @@ impl<'a> Committer<'a> {
 			self.searches.remove(&root);
 			if search.pruned {
 				tracing::warn!(
-					"a batch of {} receipts can't be found and may have been pruned; it is given up",
+					"a batch of {} receipts can't be found and may have been pruned; it is abandoned",
 					pending.leaves.len()
 				);
 			}

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// Serves the chain for ever, connecting again whenever the connection is lost.
+/// Serves the chain until dropped, connecting again whenever the connection is lost.
 pub(crate) async fn follow(context: &Context, node: &str, network: &Network) {
 	let mut pause = FIRST_RETRY;
 	loop {

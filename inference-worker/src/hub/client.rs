@@ -117,7 +117,7 @@ impl Client {
 			.http_status_as_error(false)
 			.timeout_connect(Some(Duration::from_secs(20)))
 			.timeout_recv_response(Some(Duration::from_secs(60)))
-			// A stalled body is asked for again from where it stopped, and so is one that drips.
+			// A stalled body is requested again from where it stopped, and so is one that drips.
 			.timeout_per_read(Some(Duration::from_secs(60)))
 			.timeout_recv_body(Some(Duration::from_secs(1800)))
 			.user_agent(concat!("aria-worker/", env!("CARGO_PKG_VERSION")))

@@ -10,7 +10,7 @@ pub struct PullOptions {
 	pub endpoint: Endpoint,
 	/// Use only what is installed.
 	pub offline: bool,
-	/// Further attempts in a row, each without much progress, before a file is given up.
+	/// Further attempts in a row, each without much progress, before the download of a file fails.
 	pub retries: u32,
 	/// First pause before trying again; doubles each time, up to 30 s.
 	pub pause: Duration,

@@ -104,7 +104,7 @@ pub struct Manifest {
 	pub repo: String,
 	/// Commit of the repository.
 	pub commit: String,
-	/// Revision that was asked for.
+	/// The revision requested.
 	pub revision: String,
 	/// Licence, as far as known.
 	pub licence: Option<String>,

@@ -13,7 +13,7 @@ use std::{
 	time::Duration,
 };
 
-/// Bytes after which the attempts count anew: a server that gives a little each time must not hold the client for ever.
+/// Bytes after which the attempts count anew: a server that sends a little each time must not hold the client forever.
 const PROGRESS: u64 = 1 << 20;
 
 /// Runs `task` until it succeeds or fails otherwise than by the network.
@@ -99,7 +99,7 @@ pub(super) fn download(
 			restart(&out)?;
 			have = 0;
 		}
-		// The whole file where a part was asked for is as good.
+		// The whole file where a range was requested is as good.
 		if have == 0 && status != 200 {
 			let reason = format!("status {status} can't be gone on with; starting over");
 			return Err(network(reason));

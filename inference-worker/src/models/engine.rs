@@ -78,10 +78,10 @@ impl Load {
 	}
 }
 
-/// A place in the engine, given back when dropped.
-struct Place(Arc<Load>);
+/// A slot in the engine, freed when dropped.
+struct Slot(Arc<Load>);
 
-impl Drop for Place {
+impl Drop for Slot {
 	fn drop(&mut self) {
 		self.0.queued.fetch_sub(1, Ordering::Relaxed);
 	}
@@ -93,13 +93,13 @@ struct Writer {
 	ended: Option<oneshot::Sender<()>>,
 }
 
-/// An answer.
-struct Answer {
+/// Sends an answer's events to whoever asked.
+struct AnswerSink {
 	writer: Writer,
-	place: Place,
+	slot: Slot,
 }
 
-impl Sink for Answer {
+impl Sink for AnswerSink {
 	fn send(&mut self, event: Event) {
 		let last = !matches!(event, Event::Token(_));
 		// The channel has room for every token and the end, so sending fails only when nobody listens.
@@ -112,18 +112,18 @@ impl Sink for Answer {
 
 	fn is_closed(&self) -> bool {
 		// Asked before each layer.
-		self.place.0.note_progress();
+		self.slot.0.note_progress();
 		self.writer.sender.is_closed()
 	}
 }
 
-/// A re-execution's result.
-struct Verdict {
+/// Sends a re-execution's result to whoever asked.
+struct RecheckSink {
 	sender: Option<oneshot::Sender<RecheckResult>>,
-	place: Place,
+	slot: Slot,
 }
 
-impl Sink for Verdict {
+impl Sink for RecheckSink {
 	fn send(&mut self, event: Event) {
 		if let (Event::Checked(result), Some(sender)) = (event, self.sender.take()) {
 			// Fails only when nobody listens.
@@ -132,7 +132,7 @@ impl Sink for Verdict {
 	}
 
 	fn is_closed(&self) -> bool {
-		self.place.0.note_progress();
+		self.slot.0.note_progress();
 		self.sender.as_ref().is_some_and(oneshot::Sender::is_closed)
 	}
 }
@@ -196,7 +196,7 @@ impl Engine {
 			.name("engine".into())
 			.spawn(move || {
 				let mut scheduler = Scheduler::new(&thread_model, &backend, &meter, options);
-				let place = || Place(thread_load.clone());
+				let slot = || Slot(thread_load.clone());
 				let mut tally = Tally::new(passes);
 				loop {
 					thread_load.note_progress();
@@ -211,17 +211,17 @@ impl Engine {
 					};
 					match job {
 						Some(Job::Generate(prepared, writer)) => {
-							let place = place();
-							scheduler.generate(*prepared, Box::new(Answer { writer, place }));
+							let slot = slot();
+							scheduler.generate(*prepared, Box::new(AnswerSink { writer, slot }));
 						}
 						Some(Job::Recheck(claim, sender)) => {
-							let (sender, place) = (Some(sender), place());
-							scheduler.recheck(*claim, Box::new(Verdict { sender, place }));
+							let (sender, slot) = (Some(sender), slot());
+							scheduler.recheck(*claim, Box::new(RecheckSink { sender, slot }));
 						}
 						Some(Job::Embed(tokens, sender)) => {
-							let place = place();
+							let slot = slot();
 							let cancelled = || {
-								place.0.note_progress();
+								slot.0.note_progress();
 								sender.is_closed()
 							};
 							let result = embed(&thread_model, &backend, &tokens, &cancelled);

@@ -1,7 +1,7 @@
 //! Bringing models into memory, and making room for them.
 
 use super::{
-	Entry, Facts, GRACE, Inner, ModelChoice, Models, RETRY, SPEED, Served, State, Unavailable,
+	Entry, Facts, GRACE, Inner, ModelChoice, Models, RETRY, Residency, SPEED, Served, Unavailable,
 	choice::ChoiceError,
 	engine::{Engine, EngineHandle},
 };
@@ -76,7 +76,7 @@ impl Models {
 			});
 		}
 		let models = Self(Arc::new(Inner {
-			states: Mutex::new(entries.iter().map(|_| State::Away).collect()),
+			states: Mutex::new(entries.iter().map(|_| Residency::Away).collect()),
 			entries,
 			limit,
 			backend: Arc::new(backend),
@@ -99,28 +99,28 @@ impl Models {
 		let mut states = self.states();
 		let state = states.get_mut(index).ok_or(Unavailable::Unknown)?;
 		match state {
-			State::Ready { engine, used, .. } if !engine.is_stopped() => {
+			Residency::Ready { engine, used, .. } if !engine.is_stopped() => {
 				*used = Some(Instant::now());
 				return Ok(Served {
 					name: entry.name.clone(),
 					engine: engine.clone(),
 				});
 			}
-			State::Loading { since } => return Err(entry.loading(*since)),
-			State::Failed { since, error } if since.elapsed() < RETRY => {
+			Residency::Loading { since } => return Err(entry.loading(*since)),
+			Residency::Failed { since, error } if since.elapsed() < RETRY => {
 				return Err(Unavailable::Failed(error.clone()));
 			}
 			// An engine stops only by a fault: the model is loaded again.
-			State::Ready { .. } | State::Failed { .. } | State::Away => {}
+			Residency::Ready { .. } | Residency::Failed { .. } | Residency::Away => {}
 		}
 		let Some(path) = entry.path.clone() else {
 			return Err(Unavailable::Failed("the engine has stopped".into()));
 		};
-		*state = State::Away;
+		*state = Residency::Away;
 		let leaving = self.make_room(&mut states, entry.config.weight_bytes())?;
 		let since = Instant::now();
 		if let Some(state) = states.get_mut(index) {
-			*state = State::Loading { since };
+			*state = Residency::Loading { since };
 		}
 		drop(states);
 		let models = self.clone();
@@ -133,17 +133,19 @@ impl Models {
 		}
 	}
 
-	/// Unloads models until so many bytes fit; those that are leaving.
+	/// Evicts models until the bytes fit; returns those evicted.
 	fn make_room(
 		&self,
-		states: &mut [State],
+		states: &mut [Residency],
 		needed: u64,
 	) -> Result<Vec<Weak<Model>>, Unavailable> {
 		let weights = |index: usize| {
 			let entry = self.0.entries.get(index);
 			entry.map_or(0, |entry| entry.config.weight_bytes())
 		};
-		let loaded = |state: &State| matches!(state, State::Ready { .. } | State::Loading { .. });
+		let loaded = |state: &Residency| {
+			matches!(state, Residency::Ready { .. } | Residency::Loading { .. })
+		};
 		let each = states.iter().enumerate();
 		let mut taken: u64 = each
 			.filter(|(_, state)| loaded(state))
@@ -166,7 +168,7 @@ impl Models {
 			return Err(loads
 				.find_map(|(state, entry)| match state {
 					// There may be room once that model has been of use.
-					State::Loading { since } => Some(entry.loading(*since)),
+					Residency::Loading { since } => Some(entry.loading(*since)),
 					_ => None,
 				})
 				.unwrap_or(Unavailable::NoRoom));
@@ -177,11 +179,11 @@ impl Models {
 				break;
 			}
 			if let (Some(state), Some(entry)) = (states.get_mut(index), self.0.entries.get(index)) {
-				if let State::Ready { engine, .. } = &*state {
+				if let Residency::Ready { engine, .. } = &*state {
 					leaving.push(Arc::downgrade(engine.model()));
 				}
 				tracing::info!("unloading {}", entry.name);
-				*state = State::Away;
+				*state = Residency::Away;
 				taken -= weights(index);
 			}
 		}
@@ -214,7 +216,7 @@ impl Models {
 					return;
 				}
 				if let Some(state) = self.states().get_mut(index) {
-					*state = State::Ready {
+					*state = Residency::Ready {
 						engine,
 						since: Instant::now(),
 						used: None,
@@ -243,7 +245,7 @@ impl Models {
 	fn failed(&self, index: usize, error: String) -> Unavailable {
 		tracing::error!("{error}");
 		if let Some(state) = self.states().get_mut(index) {
-			*state = State::Failed {
+			*state = Residency::Failed {
 				since: Instant::now(),
 				error: error.clone(),
 			};
@@ -265,7 +267,7 @@ impl Entry {
 	}
 }
 
-impl State {
+impl Residency {
 	/// When a model that may go was last of use.
 	fn idle_since(&self) -> Option<Instant> {
 		match self {

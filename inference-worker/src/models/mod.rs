@@ -1,7 +1,7 @@
 //! The models of a worker: which it has, and which of them are in memory.
 //!
-//! A model is loaded when somebody asks for it; who asks is told to come again. When weights would need more memory
-//! than they may, models go that were not asked for the longest, but never one that somebody is using.
+//! A model is loaded at the first request for it; the caller is told to retry. When its weights would exceed the memory
+//! limit, the models that have gone longest without a request are evicted, but never one that is in use.
 
 mod choice;
 pub mod engine;
@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 /// How long a model that could not be loaded is left alone.
 const RETRY: Duration = Duration::from_secs(30);
-/// How long a loaded model waits for its first request before it may go: who asked for it is to find it.
+/// How long a loaded model waits for its first request before it may be evicted: the caller is to find it loaded.
 const GRACE: Duration = Duration::from_secs(15);
 /// Bytes of weights that are loaded in a second, when nothing better is known.
 const SPEED: u64 = 200_000_000;
@@ -40,7 +40,7 @@ pub struct Models(Arc<Inner>);
 struct Inner {
 	entries: Vec<Entry>,
 	/// One for each entry.
-	states: Mutex<Vec<State>>,
+	states: Mutex<Vec<Residency>>,
 	/// Most bytes of weights in memory.
 	limit: u64,
 	/// Shared by all engines, so that they don't fight for cores.
@@ -55,7 +55,7 @@ struct Inner {
 	loads: watch::Sender<u64>,
 }
 
-/// A model that may be asked for.
+/// A model that may be requested.
 struct Entry {
 	name: Arc<str>,
 	/// Where it is; `None` of one that was given loaded, and stays.
@@ -65,7 +65,7 @@ struct Entry {
 	facts: OnceLock<Facts>,
 }
 
-enum State {
+enum Residency {
 	/// Not in memory.
 	Away,
 	Loading {
@@ -74,7 +74,7 @@ enum State {
 	Ready {
 		engine: EngineHandle,
 		since: Instant,
-		/// When it was last asked for, if ever.
+		/// When it was last requested, if ever.
 		used: Option<Instant>,
 	},
 	Failed {
@@ -131,7 +131,7 @@ impl Facts {
 /// A model in use: it stays in memory as long as this or its engine's handle exists.
 #[derive(Clone)]
 pub struct Served {
-	/// Name under which it is asked for.
+	/// Name by which it is requested.
 	pub name: Arc<str>,
 	/// Runs it.
 	pub engine: EngineHandle,
@@ -140,7 +140,7 @@ pub struct Served {
 /// A model as lists show it.
 #[derive(Clone, Debug)]
 pub struct Listed {
-	/// Name under which it is asked for.
+	/// Name by which it is requested.
 	pub name: Arc<str>,
 	/// Whether it is in memory.
 	pub ready: bool,
@@ -193,7 +193,7 @@ impl Models {
 			config: model.config.clone(),
 			facts: Facts::of(&model, Duration::ZERO).into(),
 		};
-		let ready = State::Ready {
+		let ready = Residency::Ready {
 			engine,
 			since: Instant::now(),
 			used: None,
@@ -211,7 +211,7 @@ impl Models {
 		}))
 	}
 
-	fn states(&self) -> MutexGuard<'_, Vec<State>> {
+	fn states(&self) -> MutexGuard<'_, Vec<Residency>> {
 		self.0.states.lock().unwrap_or_else(PoisonError::into_inner)
 	}
 
@@ -221,10 +221,10 @@ impl Models {
 		let each = self.0.entries.iter().zip(states.iter());
 		each.map(|(entry, state)| Listed {
 			name: entry.name.clone(),
-			ready: matches!(state, State::Ready { engine, .. } if !engine.is_stopped()),
+			ready: matches!(state, Residency::Ready { engine, .. } if !engine.is_stopped()),
 			config: entry.config.clone(),
 			requests: match state {
-				State::Ready { engine, .. } => engine.queued(),
+				Residency::Ready { engine, .. } => engine.queued(),
 				_ => 0,
 			},
 			facts: entry.facts.get().cloned(),
@@ -234,8 +234,8 @@ impl Models {
 
 	/// Requests that the engines are answering, or that wait.
 	pub fn requests(&self) -> usize {
-		let queued = |state: &State| match state {
-			State::Ready { engine, .. } => engine.queued(),
+		let queued = |state: &Residency| match state {
+			Residency::Ready { engine, .. } => engine.queued(),
 			_ => 0,
 		};
 		self.states().iter().map(queued).sum()
@@ -303,10 +303,12 @@ impl Models {
 		let (mut ready, mut loading) = (false, false);
 		for state in states.iter() {
 			match state {
-				State::Ready { engine, .. } if engine.stalled() > patience => return Health::Stuck,
-				State::Ready { engine, .. } => ready |= !engine.is_stopped(),
-				State::Loading { .. } => loading = true,
-				State::Away | State::Failed { .. } => {}
+				Residency::Ready { engine, .. } if engine.stalled() > patience => {
+					return Health::Stuck;
+				}
+				Residency::Ready { engine, .. } => ready |= !engine.is_stopped(),
+				Residency::Loading { .. } => loading = true,
+				Residency::Away | Residency::Failed { .. } => {}
 			}
 		}
 		match (ready, loading) {
@@ -334,14 +336,14 @@ mod tests {
 		let backend = Backend::new(aria_kernels::Isa::detect(), 1);
 		let models = Models::open(&choices, None, backend, Options::default(), None, None).unwrap();
 		let health = || models.health(Duration::from_secs(60));
-		let loading = |state: &State| matches!(state, State::Loading { .. });
+		let loading = |state: &Residency| matches!(state, Residency::Loading { .. });
 		let since = Instant::now();
 		while models.states().iter().any(loading) {
 			std::thread::sleep(Duration::from_millis(1));
 		}
 		assert_eq!(health(), Health::Ready);
 		let set = |index: usize, state| models.states()[index] = state;
-		set(0, State::Loading { since });
+		set(0, Residency::Loading { since });
 		assert_eq!(health(), Health::Loading);
 		assert!(matches!(models.get("a"), Err(Unavailable::Loading { .. })));
 		let Err(Unavailable::Loading { .. }) = models.get("b") else {

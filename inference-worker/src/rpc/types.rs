@@ -86,7 +86,7 @@ pub enum ReceiptState {
 	Pending,
 	/// It is in a final batch.
 	Committed,
-	/// Its batch was given up.
+	/// Its batch was abandoned.
 	Lost,
 	/// It was made for another chain than the one that the worker is on.
 	OtherChain,

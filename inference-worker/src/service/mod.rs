@@ -44,7 +44,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Runs the service until `shutdown`, or until it can't go on.
 ///
 /// The API answers at once, with 503 until the first model is loaded, whatever the chain does; a node that can't be
-/// reached is tried again for ever. Metrics go into `registry`; `handle` is for others in this process.
+/// reached is tried again forever. Metrics go into `registry`; `handle` is for others in this process.
 pub async fn run(
 	args: ServiceArgs,
 	registry: Registry,

@@ -1,7 +1,7 @@
 //! Continuous batching: every pass takes a token of each answer under way, and pieces of the prompts that wait.
 //!
 //! No choice made here changes a bit of any answer: a token's states depend on its own sequence alone, and the sampler
-//! on the position. So sequences can share passes and pages, be put back and computed again, and be drafted ahead.
+//! on the position. So sequences can share passes and pages, be preempted and computed again, and be drafted ahead.
 
 use super::{
 	draft::Pace,
@@ -282,7 +282,7 @@ impl<'a> Scheduler<'a> {
 			}
 			plan.push((fed, states_from));
 			if !self.reserve(index, plan[index].0.len()) {
-				// No room: it goes back, and is computed again later.
+				// No room: it is preempted, and computed again later.
 				let mut sequence = self.running.remove(index);
 				plan.remove(index);
 				sequence.preempt();
@@ -294,7 +294,7 @@ impl<'a> Scheduler<'a> {
 		plan
 	}
 
-	/// Makes room for a sequence's tokens, at the cost of pages that nobody uses, then of younger sequences.
+	/// Makes room for a sequence's tokens: evicts pages that nobody uses, then preempts younger sequences.
 	fn reserve(&mut self, index: usize, count: usize) -> bool {
 		loop {
 			if self.running[index].cache.reserve(count).is_ok() {
@@ -362,7 +362,7 @@ impl<'a> Scheduler<'a> {
 		Ok(())
 	}
 
-	/// Keeps full pages, and lets go of sequences that are complete.
+	/// Keeps full pages, and finishes sequences that are complete.
 	fn settle(&mut self, plan: &[(Vec<u32>, usize)]) {
 		let cost = self.model.operations();
 		for (sequence, (fed, states_from)) in self.running.iter_mut().zip(plan) {

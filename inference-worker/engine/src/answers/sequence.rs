@@ -51,7 +51,7 @@ enum Task {
 	},
 	Recheck {
 		request: RecheckRequest,
-		/// Tokens of the output that were found right: not chosen again when the sequence was put back.
+		/// Tokens of the output that were found right: not chosen again after the sequence was preempted.
 		checked: usize,
 	},
 }

@@ -46,7 +46,7 @@ impl TensorType {
 		}
 	}
 
-	/// Bytes of so many elements; none if they are not whole blocks.
+	/// Bytes of a number of elements; none if they are not whole blocks.
 	pub fn bytes(self, elements: u64) -> Option<u64> {
 		let (block, bytes) = self.block();
 		// Codes of bitnet.cpp are followed by the scale and padding.

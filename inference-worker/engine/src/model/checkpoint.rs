@@ -112,7 +112,7 @@ impl Checkpoint<'_> {
 	}
 }
 
-/// Elements of so many bytes, as binary32, exactly. Sources: `dequantize_row_q8_0` and `_q6_K` of ggml-org/llama.cpp.
+/// The elements in some bytes, as binary32, exactly. Sources: `dequantize_row_q8_0` and `_q6_K` of ggml-org/llama.cpp.
 ///
 /// False if the type has no numbers of its own.
 pub(super) fn widen(kind: TensorType, bytes: &[u8], out: &mut [f32]) -> bool {

@@ -26,7 +26,7 @@ struct Loader<'a> {
 	pairs: RowOrder,
 	used: HashSet<String>,
 	manifest: Manifest,
-	/// Bytes of the tensor before: memory that is not asked for again.
+	/// Bytes of the tensor before: its memory is used again.
 	buffer: Vec<u8>,
 }
 

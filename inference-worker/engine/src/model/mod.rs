@@ -49,7 +49,7 @@ pub struct Model {
 	pub id: ModelId,
 	/// Canonical size, bytes.
 	pub bytes: u64,
-	/// Made when the first answer of a given form is asked for.
+	/// Made at the first request for an answer of a given form.
 	pub(crate) grammars: OnceLock<Result<Grammars, EngineError>>,
 }
 

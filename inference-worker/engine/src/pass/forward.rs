@@ -65,7 +65,7 @@ impl Workspace {
 		&self.x
 	}
 
-	/// The last hidden states that were asked for, after the last norm, one row each.
+	/// The last hidden states that were wanted, after the last norm, one row each.
 	pub fn states(&self) -> &[f32] {
 		&self.states
 	}

@@ -63,7 +63,7 @@ impl PrefixCache {
 		});
 	}
 
-	/// Forgets the page that was not used for longest and that no sequence uses; false if there is none.
+	/// Evicts the least recently used page that no sequence uses; false if there is none.
 	pub fn evict(&mut self) -> bool {
 		let oldest = self
 			.entries

@@ -148,7 +148,7 @@ impl Stage for Layers<'_> {
 }
 
 impl Weights {
-	/// Feeds the segments' tokens through all layers and the last norm; the states that were asked for are then in the
+	/// Feeds the segments' tokens through all layers and the last norm; the states that were wanted are then in the
 	/// workspace, segment by segment.
 	///
 	/// `cancelled` is asked before each layer. After an error caches and traces are as they were.

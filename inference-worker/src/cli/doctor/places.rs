@@ -247,7 +247,7 @@ pub(super) fn peer_port(number: u16, rpc: u16) -> Check {
 pub(super) fn node(url: &str, named: bool) -> Vec<Check> {
 	let ask = || -> Result<NodeStatus> {
 		let runtime = tokio::runtime::Runtime::new()?;
-		Ok(runtime.block_on(async { Chain::connect_soon(url).await?.status().await })?)
+		Ok(runtime.block_on(async { Chain::connect_with_timeout(url).await?.status().await })?)
 	};
 	match ask() {
 		Ok(status) => about(&status, url),

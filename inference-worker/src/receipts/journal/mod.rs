@@ -283,7 +283,7 @@ impl Journal {
 		let line = batch.clone();
 		self.write(
 			move |state| {
-				if !state.wait(&line.leaves) {
+				if !state.may_be_batched(&line.leaves) {
 					return Err(JournalError::Unknown("waiting receipt"));
 				}
 				Ok(Some(Line::Batch(line)))

@@ -24,7 +24,7 @@ pub enum Place {
 	Pending,
 	/// In a final batch.
 	Committed(Committed),
-	/// In a batch that was given up.
+	/// In a batch that was abandoned.
 	Lost,
 	/// Made for another chain than the one that the worker is on.
 	OtherChain,
@@ -116,7 +116,7 @@ impl State {
 	}
 
 	/// Whether a batch may be made of these receipts.
-	pub(super) fn wait(&self, leaves: &[H256]) -> bool {
+	pub(super) fn may_be_batched(&self, leaves: &[H256]) -> bool {
 		let waits = |id| {
 			let kept = self.receipts.get(id);
 			kept.is_some_and(|kept| self.place(kept) == Place::Waiting)
@@ -142,7 +142,7 @@ impl State {
 				if merkle::root(&batch.leaves) != batch.root {
 					return Err("a batch's leaves do not hash to its root".into());
 				}
-				if !self.wait(&batch.leaves) {
+				if !self.may_be_batched(&batch.leaves) {
 					return Err("a batch of receipts that are not waiting".into());
 				}
 				self.begin(batch);

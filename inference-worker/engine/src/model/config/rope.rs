@@ -122,7 +122,7 @@ fn frequencies(config: &ModelConfig) -> (Vec<f64>, f64) {
 			attention,
 		} => {
 			let factor = f64::from(*factor);
-			// The pair that makes so many rotations in the original context.
+			// The pair that makes that number of rotations in the original context.
 			let pair = |rotations: f32| {
 				let waves = f64::from(*original) / (f64::from(rotations) * TAU);
 				head_dim as f64 * ln_f64(waves.max(f64::MIN_POSITIVE))
