@@ -7,7 +7,6 @@ use super::{
 	draft::Pace,
 	request::{Claim, Prepared},
 	sequence::{Sequence, Sink},
-	types::*,
 };
 use crate::{
 	error::EngineError,
