@@ -72,7 +72,7 @@ fn prompt(model: &Model, number: u64) -> Vec<u32> {
 		state = state
 			.wrapping_mul(6_364_136_223_846_793_005)
 			.wrapping_add(1_442_695_040_888_963_407);
-		((state >> 33) % model.config.vocab as u64) as u32
+		((state >> 33) % model.config().vocab as u64) as u32
 	};
 	(0..PROMPT).map(next).collect()
 }

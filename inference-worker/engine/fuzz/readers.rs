@@ -129,7 +129,7 @@ static BACKEND: LazyLock<Backend> = LazyLock::new(|| Backend::new(Isa::detect(),
 /// A model that was taken must answer, or say why not.
 fn ask(model: &Model) {
 	let request = GenerateRequest {
-		prompt: vec![0, model.config.vocab as u32 - 1],
+		prompt: vec![0, model.config().vocab as u32 - 1],
 		max_tokens: 2,
 		..Default::default()
 	};

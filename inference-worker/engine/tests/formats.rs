@@ -146,8 +146,13 @@ fn file_of_bitnet_cpp_should_load() {
 	};
 	let path = folder.join("tiny-i2s.gguf");
 	let model = Model::open(&path, Packing::TwoBit).unwrap();
-	assert_eq!((model.config.hidden, model.config.layers), (256, 2));
-	for (name, linear) in model.blocks.iter().flat_map(|block| block.linears()) {
+	assert_eq!((model.config().hidden, model.config().layers), (256, 2));
+	for (name, linear) in model
+		.weights
+		.blocks
+		.iter()
+		.flat_map(|block| block.linears())
+	{
 		let ones: usize = linear
 			.weight
 			.row(0)

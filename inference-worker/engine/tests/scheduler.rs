@@ -7,7 +7,10 @@ mod support;
 use aria_engine::host::System as Host;
 use aria_engine::{
 	Event, FinishReason, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
-	answers::{alone::generate, request::prepare},
+	answers::{
+		alone::generate,
+		request::{check, prepare},
+	},
 	model::Model,
 };
 use aria_kernels::{Backend, Isa, Packing};
@@ -113,9 +116,9 @@ fn requests() -> impl Strategy<Value = GenerateRequest> {
 fn options() -> impl Strategy<Value = Options> {
 	(1u64..6, 1usize..6, any::<bool>(), any::<bool>()).prop_map(
 		|(pages, parallel, prefix_cache, speculate)| Options {
-			// Few pages, so that sequences are put back.
+			// Few pages, so that sequences are preempted.
 			cache_bytes: pages
-				* aria_engine::pass::cache::PagePool::new(&MODEL.config, 0).page_bytes(),
+				* aria_engine::pass::cache::PagePool::new(MODEL.config(), 0).page_bytes(),
 			parallel,
 			queue: 64,
 			prefix_cache,
@@ -202,7 +205,7 @@ proptest! {
 			// The answer itself is being made meanwhile, and shares its pages.
 			scheduler.generate(prepare(&MODEL, request.clone()).unwrap(), sink(requests.len()));
 			scheduler.step();
-			scheduler.recheck(claim, sink(number));
+			scheduler.recheck(check(&MODEL, claim).unwrap(), sink(number));
 		}
 		while !scheduler.is_idle() {
 			scheduler.step();

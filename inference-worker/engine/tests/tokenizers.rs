@@ -1,7 +1,9 @@
-//! Tokenizers: published vectors, agreement with the `tokenizers` crate, the command line, and hostile input.
+//! Tokenizers: published vectors, agreement with the `tokenizers` crate, and hostile input.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+#[path = "vocab/published.rs"]
+mod published;
 mod vocab;
 
 use aria_engine::{
@@ -9,58 +11,8 @@ use aria_engine::{
 	tokenizer::{TextDecoder, Tokenizer, TokenizerError},
 };
 use proptest::prelude::*;
-use std::{
-	io::Write,
-	path::{Path, PathBuf},
-	process::{Command, Output, Stdio},
-};
-use vocab::{Metadata, byte_token};
-
-/// Between the cases of a vector file.
-const CASE: &str = "\n__ggml_vocab_test__\n";
-
-/// Vocabularies with vectors: those beside the project, and those of a folder that `ARIA_VOCABS` names.
-fn vocabularies() -> Vec<PathBuf> {
-	let beside =
-		PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/ggml-vocab");
-	let named = std::env::var_os("ARIA_VOCABS").map(PathBuf::from);
-	let mut files = Vec::new();
-	for folder in [Some(beside), named].into_iter().flatten() {
-		let Ok(entries) = std::fs::read_dir(&folder) else {
-			println!("skipped: {} is absent", folder.display());
-			continue;
-		};
-		let gguf = entries.map(|entry| entry.unwrap().path());
-		files.extend(gguf.filter(|path| {
-			path.with_extension("gguf.inp").exists() && path.extension().unwrap() == "gguf"
-		}));
-	}
-	files
-}
-
-/// Cases of a vector file: text and ids.
-fn cases(vocabulary: &Path) -> Vec<(String, Vec<u32>)> {
-	let read = |extension| std::fs::read_to_string(vocabulary.with_extension(extension)).unwrap();
-	let (texts, ids) = (read("gguf.inp"), read("gguf.out"));
-	let ids = ids.lines().map(|line| {
-		let ids = line.split_whitespace();
-		ids.map(|id| id.parse().unwrap()).collect()
-	});
-	let texts = texts.split(CASE).map(str::to_owned);
-	texts.zip(ids).collect()
-}
-
-fn aria(args: &[&str], input: &[u8]) -> Output {
-	let mut child = Command::new(env!("CARGO_BIN_EXE_aria-worker"))
-		.args(args)
-		.stdin(Stdio::piped())
-		.stdout(Stdio::piped())
-		.stderr(Stdio::piped())
-		.spawn()
-		.unwrap();
-	child.stdin.take().unwrap().write_all(input).unwrap();
-	child.wait_with_output().unwrap()
-}
+use published::{cases, small, vocabularies, vocabulary};
+use vocab::Metadata;
 
 fn parsed(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
 	Tokenizer::from_gguf(&Gguf::parse(bytes).unwrap())
@@ -94,108 +46,6 @@ fn should_agree_with_published_vectors() {
 			assert_eq!(tokenizer.detokenize(ids), *text, "{name}");
 		}
 		println!("{}: {} cases", file.display(), cases.len());
-	}
-}
-
-#[test]
-fn command_line_should_agree_with_published_vectors() {
-	for file in vocabularies() {
-		let Ok(tokenizer) = Tokenizer::open(&file) else {
-			continue;
-		};
-		let model = file.to_str().unwrap();
-		// Every case would start a process for each; the case with everything in it is the longest.
-		let mut cases = cases(&file);
-		cases.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
-		cases.truncate(3);
-		cases.extend([
-			(String::new(), Vec::new()),
-			("\n".into(), tokenizer.encode("\n", false, false).unwrap()),
-		]);
-		for (text, ids) in cases {
-			let out = aria(
-				&["tokenize", "--model", model, "--no-bos", "--json"],
-				text.as_bytes(),
-			);
-			assert!(
-				out.status.success(),
-				"{}",
-				String::from_utf8_lossy(&out.stderr)
-			);
-			assert_eq!(
-				serde_json::from_slice::<Vec<u32>>(&out.stdout).unwrap(),
-				ids,
-				"{text:?}"
-			);
-			let back = aria(&["detokenize", "--model", model], &out.stdout);
-			assert_eq!(String::from_utf8(back.stdout).unwrap(), text);
-		}
-	}
-}
-
-/// A vocabulary without tensors.
-fn vocabulary(tokens: &[&str], types: &[i32], merges: &[&str]) -> Metadata {
-	let mut all: Vec<String> = (0..=255).map(|byte| byte_token(byte).to_string()).collect();
-	all.extend(tokens.iter().map(|token| (*token).to_owned()));
-	let mut kinds = vec![1; 256];
-	kinds.extend(types);
-	Metadata::default()
-		.text("tokenizer.ggml.model", "gpt2")
-		.text("tokenizer.ggml.pre", "gpt-2")
-		.texts("tokenizer.ggml.tokens", &all)
-		.ints("tokenizer.ggml.token_type", &kinds)
-		.texts("tokenizer.ggml.merges", merges)
-}
-
-/// Bytes, two merges, BOS and a token that ends an answer.
-fn small() -> Metadata {
-	let tokens = ["th", "the", "<s>", "<|eot_id|>"];
-	vocabulary(&tokens, &[1, 1, 3, 3], &["t h", "th e"])
-		.int("tokenizer.ggml.bos_token_id", 258)
-		.bool("tokenizer.ggml.add_bos_token", true)
-}
-
-#[test]
-fn command_line_should_show_pieces_and_refuse_what_is_no_text() {
-	let folder = tempfile::tempdir().unwrap();
-	let file = folder.path().join("vocabulary.gguf");
-	std::fs::write(&file, small().bytes()).unwrap();
-	let model = file.to_str().unwrap();
-	let run = |args: &[&str], input: &[u8]| {
-		let out = aria(&[&[args[0], "--model", model], &args[1..]].concat(), input);
-		let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-		(out.status.success(), text(out.stdout), text(out.stderr))
-	};
-	assert_eq!(run(&["tokenize", "--json"], b"the").1, "[258,257]\n");
-	assert_eq!(
-		run(&["tokenize", "--json", "--no-bos"], b"the").1,
-		"[257]\n"
-	);
-	assert_eq!(
-		run(
-			&["tokenize", "--json", "--no-bos", "--special"],
-			b"the<|eot_id|>"
-		)
-		.1,
-		"[257,259]\n"
-	);
-	assert_eq!(
-		run(&["tokenize"], b"the").1,
-		"    258  <s>\n    257  \"the\"\n"
-	);
-	assert_eq!(run(&["detokenize"], b"[258, 257, 259]").1, "the");
-	assert_eq!(
-		run(&["detokenize", "--special"], b"258 257\n259").1,
-		"<s>the<|eot_id|>"
-	);
-	for (args, input, message) in [
-		("tokenize", b"ab\xff".as_slice(), "not UTF-8 at byte 2"),
-		("detokenize", b"12 x", "\"x\" is not a token id"),
-		("detokenize", b"[1, -2]", "JSON array"),
-		("detokenize", b"260", "token 260 is not in the vocabulary"),
-	] {
-		let (success, _, error) = run(&[args], input);
-		assert!(!success && error.contains(message), "{error}");
 	}
 }
 

@@ -23,7 +23,7 @@ fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 	let fields = Fields::parse(body)?;
 	let served = shared.model(&fields)?;
 	let model = served.engine.model();
-	if model.head.is_some() {
+	if model.weights.head.is_some() {
 		let message = "this model writes texts; embeddings need a model that was made for them";
 		return Err(ApiError::invalid("model", message).with_code("unsupported_value"));
 	}
@@ -35,7 +35,7 @@ fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 			return Err(ApiError::invalid("encoding_format", message).with_code("invalid_value"));
 		}
 	};
-	let dimensions = model.config.hidden;
+	let dimensions = model.config().hidden;
 	if fields
 		.get("dimensions")
 		.is_some_and(|wanted| wanted.as_u64() != Some(dimensions as u64))

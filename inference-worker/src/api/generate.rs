@@ -48,7 +48,7 @@ fn start(
 		Kind::Completion => prompt::texts(fields, "prompt", model)?,
 		_ => {
 			let conversation = Conversation::of_chat(fields, options.tools.as_ref())?;
-			vec![prompt::chat(conversation, model, model.config.context)?]
+			vec![prompt::chat(conversation, model, model.config().context)?]
 		}
 	};
 	if prompts.len() * options.choices > MAX_CHOICES {

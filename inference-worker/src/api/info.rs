@@ -178,7 +178,10 @@ pub(super) async fn detokenize(
 		})?;
 	let served = shared.model_or_first(&fields)?;
 	let model = served.engine.model();
-	if let Some(id) = tokens.iter().find(|id| **id as usize >= model.config.vocab) {
+	if let Some(id) = tokens
+		.iter()
+		.find(|id| **id as usize >= model.config().vocab)
+	{
 		let message = format!("token {id} is outside the vocabulary");
 		return Err(ApiError::invalid("tokens", message));
 	}

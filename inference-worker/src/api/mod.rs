@@ -237,7 +237,7 @@ pub(crate) fn chat_prompt(
 	let body = serde_json::json!({ "messages": messages }).to_string();
 	let fields = fields::Fields::parse(body.as_bytes())?;
 	let conversation = messages::Conversation::of_chat(&fields, None)?;
-	prompt::chat(conversation, model, model.config.context)
+	prompt::chat(conversation, model, model.config().context)
 }
 
 /// Counts the response, under the route's pattern: what clients make up would be names without end.

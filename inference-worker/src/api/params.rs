@@ -373,7 +373,7 @@ impl Fields {
 
 	/// Most tokens of prompt and answer together, by Ollama's name.
 	fn context(&self, model: &Model) -> Result<Option<usize>, ApiError> {
-		let most = model.config.context;
+		let most = model.config().context;
 		let context = self.count("num_ctx", 1)?.map(|context| context as usize);
 		if context.is_some_and(|context| context > most) {
 			let range = format!("at most {most}, the model's context");

@@ -61,7 +61,7 @@ pub(super) fn texts(
 			let mut tokens = Tokens {
 				model,
 				param: name,
-				limit: model.config.context,
+				limit: model.config().context,
 				tokens: Vec::new(),
 			};
 			tokens.push(text, true, false)?;

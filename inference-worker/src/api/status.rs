@@ -4,11 +4,11 @@ use super::Shared;
 use crate::{energy::Meter, text::to_hex};
 use aria_engine::Options;
 use aria_kernels::Backend;
-use aria_primitives::{H256, SPEC_VERSION, energy::EvidenceGrade};
+use aria_primitives::{SPEC_VERSION, energy::EvidenceGrade};
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use sp_core::{Pair, crypto::Ss58Codec};
-use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+use std::sync::{Arc, atomic::Ordering};
 
 /// What a worker runs on.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@
 use super::I2sBlock;
 use crate::text::to_hex;
 use anyhow::Result;
-use aria_engine::model::{Head, LoadOptions, Model};
+use aria_engine::model::{Dither, Head, LoadOptions, Model};
 use aria_kernels::Packing;
 use clap::Args;
 use serde_json::json;
@@ -27,7 +27,7 @@ fn size(bytes: u64) -> String {
 }
 
 fn words(model: &Model) {
-	let config = &model.config;
+	let config = &model.config();
 	let line = |name: &str, text: String| println!("{name:<12}{text}");
 	line("name", model.name.clone());
 	line(
@@ -69,7 +69,7 @@ fn words(model: &Model) {
 		format!(
 			"{} million, {} in memory",
 			model.parameters() / 1_000_000,
-			size(model.packed_bytes())
+			size(model.weights.packed_bytes())
 		),
 	);
 	line(
@@ -77,12 +77,12 @@ fn words(model: &Model) {
 		format!(
 			"{} rows, {} in memory",
 			config.vocab,
-			size(model.embedding_bytes())
+			size(model.weights.embedding_bytes())
 		),
 	);
 	line(
 		"head",
-		match (&model.head, model.tied) {
+		match (&model.weights.head, model.tied) {
 			(None, _) => "none: makes embeddings".into(),
 			(Some(_), true) => "made from the embedding".into(),
 			(Some(Head::Int8(_)), false) => "its own, in eight bits".into(),
@@ -116,6 +116,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 	let options = LoadOptions {
 		packing: Packing::Dense,
 		i2_block: args.i2s_block.into(),
+		dither: Dither::random(),
 	};
 	let model = Model::open(&crate::hub::resolve(&args.file)?, options)?;
 	if !args.json {
@@ -127,10 +128,10 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 		"licence": model.licence,
 		"model_root": to_hex(model.id.as_bytes()),
 		"canonical_bytes": model.bytes,
-		"packed_bytes": model.packed_bytes(),
-		"cache_bytes_per_token": model.config.cache_bytes(),
+		"packed_bytes": model.weights.packed_bytes(),
+		"cache_bytes_per_token": model.config().cache_bytes(),
 		"parameters": model.parameters(),
-		"config": model.config,
+		"config": model.config(),
 		"tokenizer": {
 			"pre": model.tokenizer.pre(),
 			"tokens": model.tokenizer.len(),

@@ -2,7 +2,7 @@
 
 use crate::service::ServiceArgs;
 use anyhow::Result;
-use aria_engine::model::LoadOptions;
+use aria_engine::model::{Dither, LoadOptions};
 use aria_kernels::{Backend, I2Block, Isa};
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
@@ -217,6 +217,7 @@ impl Machine {
 		LoadOptions {
 			packing: backend.packing(),
 			i2_block: self.i2s_block.into(),
+			dither: Dither::random(),
 		}
 	}
 

@@ -90,7 +90,7 @@ pub(super) fn is_signed(request: &OpeningRequest, genesis: &H256) -> bool {
 }
 
 /// Hands a drawn answer to the draw's verifier, and to nobody else.
-pub(super) async fn hand_over(
+pub(crate) async fn hand_over(
 	context: &Context,
 	chain: Option<Chain>,
 	request: OpeningRequest,

@@ -1,6 +1,6 @@
 //! Registers models on the chain: nothing that they answered can be committed before.
 
-use super::context::{Context, next_block};
+use super::context::{Context, next_block, tolerate};
 use crate::{
 	chain::{Account, Block, Call, Chain, ChainError},
 	models::Facts,

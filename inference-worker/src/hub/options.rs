@@ -1,6 +1,6 @@
 //! How to pull a model, and what is told meanwhile.
 
-use super::Endpoint;
+use super::{Endpoint, HubError};
 use std::time::Duration;
 
 /// How to pull.

@@ -1,6 +1,7 @@
 //! Which repository, file and revision a name means.
 
 use super::{HubError, KNOWN, Known, Result};
+use std::path::{Component, Path};
 
 /// What to pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,69 +78,6 @@ pub(super) fn local_name(name: &str) -> String {
 		(None, None) => repo.to_owned(),
 	}
 }
-
-/// Name of the manifest in a model's folder.
-pub const MANIFEST: &str = "aria-manifest.json";
-const MANIFEST_BYTES: u64 = 16 << 20;
-/// Downloads that are not complete, named after their hash.
-pub(super) const PARTIAL: &str = ".partial";
-
-/// A file of an installed model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileEntry {
-	/// Path below the commit's folder, with forward slashes.
-	pub path: String,
-	/// Bytes.
-	pub size: u64,
-	/// SHA-256 (64 hex digits), or the git blob's SHA-1 (40) of files that the hub keeps in git.
-	pub hash: String,
-}
-
-/// What is installed in a folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Manifest {
-	/// Repository on the hub.
-	pub repo: String,
-	/// Commit of the repository.
-	pub commit: String,
-	/// The revision requested.
-	pub revision: String,
-	/// Licence, as far as known.
-	pub licence: Option<String>,
-	/// When it was installed: seconds since 1970.
-	pub installed: u64,
-	/// File to open, or `None` for the folder.
-	pub main: Option<String>,
-	/// All files.
-	pub files: Vec<FileEntry>,
-}
-
-/// An installed model.
-#[derive(Debug, Clone, Serialize)]
-pub struct Installed {
-	/// Name.
-	pub name: String,
-	/// Folder of the installed commit, with its files.
-	pub folder: PathBuf,
-	/// Bytes of all files.
-	pub size: u64,
-	/// The manifest.
-	#[serde(flatten)]
-	pub manifest: Manifest,
-}
-
-/// The models folder.
-#[derive(Debug, Clone)]
-pub struct Store {
-	folder: PathBuf,
-}
-
-/// Held while a model is pulled or removed; released with its process, however that ends.
-pub(super) struct Lock(
-	#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File,
-);
 
 /// Whether `path` is a plain relative path below a model's folder.
 pub(super) fn is_safe(path: &str) -> bool {

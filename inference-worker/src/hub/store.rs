@@ -1,13 +1,79 @@
 //! Installed models: a folder each, with a manifest.
 
-use super::{HubError, Result, Source, source::local_name};
+use super::{
+	HubError, Result, Source,
+	source::{is_safe, local_name},
+};
 use serde::{Deserialize, Serialize};
 use sha1::Digest as _;
 use std::{
 	fs::File,
 	io::{ErrorKind, Read, Write},
-	path::{Component, Path, PathBuf},
+	path::{Path, PathBuf},
 };
+
+/// Name of the manifest in a model's folder.
+pub const MANIFEST: &str = "aria-manifest.json";
+const MANIFEST_BYTES: u64 = 16 << 20;
+/// Downloads that are not complete, named after their hash.
+pub(super) const PARTIAL: &str = ".partial";
+
+/// A file of an installed model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+	/// Path below the commit's folder, with forward slashes.
+	pub path: String,
+	/// Bytes.
+	pub size: u64,
+	/// SHA-256 (64 hex digits), or the git blob's SHA-1 (40) of files that the hub keeps in git.
+	pub hash: String,
+}
+
+/// What is installed in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+	/// Repository on the hub.
+	pub repo: String,
+	/// Commit of the repository.
+	pub commit: String,
+	/// Revision that was asked for.
+	pub revision: String,
+	/// Licence, as far as known.
+	pub licence: Option<String>,
+	/// When it was installed: seconds since 1970.
+	pub installed: u64,
+	/// File to open, or `None` for the folder.
+	pub main: Option<String>,
+	/// All files.
+	pub files: Vec<FileEntry>,
+}
+
+/// An installed model.
+#[derive(Debug, Clone, Serialize)]
+pub struct Installed {
+	/// Name.
+	pub name: String,
+	/// Folder of the installed commit, with its files.
+	pub folder: PathBuf,
+	/// Bytes of all files.
+	pub size: u64,
+	/// The manifest.
+	#[serde(flatten)]
+	pub manifest: Manifest,
+}
+
+/// The models folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+	folder: PathBuf,
+}
+
+/// Held while a model is pulled or removed; released with its process, however that ends.
+pub(super) struct Lock(
+	#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File,
+);
 
 fn is_commit(text: &str) -> bool {
 	text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -122,7 +122,7 @@ impl Facts {
 			template: model.template.source().is_some(),
 			tools: model.template.takes_tools(),
 			sampling: model.sampling,
-			writes: model.head.is_some(),
+			writes: model.weights.head.is_some(),
 			load_time,
 		}
 	}
@@ -190,7 +190,7 @@ impl Models {
 		let entry = Entry {
 			name: name.into(),
 			path: None,
-			config: model.config.clone(),
+			config: model.config().clone(),
 			facts: Facts::of(&model, Duration::ZERO).into(),
 		};
 		let ready = Residency::Ready {

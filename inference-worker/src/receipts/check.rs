@@ -1,21 +1,13 @@
 //! Re-execution: the same bits, or the first fault.
 
 use super::file::ReceiptFile;
-use aria_engine::{
-	answers::{
-		scheduler::{Options, Scheduler},
-		sequence::Sink,
-		types::*,
-	},
-	model::Model,
-};
+use aria_engine::{RecheckRequest, answers::alone::recheck, model::Model};
 use aria_kernels::Backend;
 use aria_primitives::{
 	SPEC_VERSION,
 	receipt::{output_hash, request_hash},
 	work::Fault,
 };
-use std::sync::mpsc;
 
 /// The check of a receipt that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

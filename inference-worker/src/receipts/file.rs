@@ -1,6 +1,7 @@
 //! Receipt files: what an answer's signature covers, and what is needed to check it, as JSON.
 
-use aria_engine::answers::types::Generation;
+use crate::text::{fixed, parse_account, parse_hash, to_hex};
+use aria_engine::Generation;
 use aria_primitives::{
 	AccountId, H256, ModelId, SPEC_VERSION,
 	energy::Energy,

@@ -1,7 +1,4 @@
-//! The worker as a service: the API, the journal, and what a party owes to the chain.
-//!
-//! Duties follow final blocks and derive from the chain's state and the journal alone, so a lost connection, a lost
-//! extrinsic or a restart only delays them: the next pass sees what is still due.
+//! The worker as a service: models, journal, API and duties put together.
 
 mod args;
 mod handle;
@@ -13,7 +10,8 @@ pub(crate) use handle::{Ready, Stage};
 
 use crate::{
 	api::{self, About, ApiState, Limits},
-	chain::{Account, Block, Chain, ChainError, link::ChainLink},
+	chain::link::ChainLink,
+	duties::{context::Context, follow, opener},
 	energy::Meter,
 	keys::{self, Keys},
 	metrics::{Metrics, Passes},
@@ -24,22 +22,19 @@ use crate::{
 use anyhow::{Context as _, Result};
 use aria_engine::Options;
 use aria_kernels::{Backend, Isa};
-use aria_primitives::{AccountId, work::Roles};
+use aria_primitives::AccountId;
 use futures::FutureExt;
 use prometheus::Registry;
-use sp_core::{Pair, crypto::Ss58Codec, sr25519};
+use sp_core::{Pair, crypto::Ss58Codec};
 use std::{
-	convert::Infallible,
 	path::Path,
-	sync::{Arc, PoisonError, RwLock, atomic::AtomicU32},
+	sync::{Arc, RwLock, atomic::AtomicU32},
 	time::Duration,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 
 /// How long answers under way may take when the service ends.
 const GRACE: Duration = Duration::from_secs(5);
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// Runs the service until `shutdown`, or until it can't go on.
 ///

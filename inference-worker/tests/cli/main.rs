@@ -5,11 +5,17 @@
 mod bench;
 mod doctor;
 mod logs;
+#[path = "../../engine/tests/vocab/published.rs"]
+mod published;
 mod settings;
 #[path = "../../engine/tests/support/mod.rs"]
 mod support;
 mod talk;
 mod templates;
+mod tokenize;
+#[expect(dead_code, reason = "the engine's own tests use the rest")]
+#[path = "../../engine/tests/vocab/mod.rs"]
+mod vocab;
 
 use serde_json::Value;
 use std::{
@@ -39,7 +45,7 @@ pub(crate) fn run(home: &Path, arguments: &[&str]) -> Output {
 	program(home).args(arguments).output().unwrap()
 }
 
-pub(crate) fn feed(mut command: Command, input: &str) -> Output {
+pub(crate) fn feed(mut command: Command, input: impl AsRef<[u8]>) -> Output {
 	let mut child = command
 		.stdin(Stdio::piped())
 		.stdout(Stdio::piped())
@@ -50,7 +56,7 @@ pub(crate) fn feed(mut command: Command, input: &str) -> Output {
 		.stdin
 		.take()
 		.unwrap()
-		.write_all(input.as_bytes())
+		.write_all(input.as_ref())
 		.unwrap();
 	child.wait_with_output().unwrap()
 }

@@ -46,7 +46,7 @@ fn start(
 	let model = served.engine.model();
 	let options = fields.options(KIND, model)?;
 	let conversation = input::conversation(&fields, options.tools.as_ref())?;
-	let prompt = prompt::chat(conversation, model, model.config.context)?;
+	let prompt = prompt::chat(conversation, model, model.config().context)?;
 	let asker = Asker {
 		kind: KIND,
 		client: client.as_ref().map_or(0, |client| client.number()),

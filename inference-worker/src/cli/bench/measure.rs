@@ -5,7 +5,8 @@ use crate::energy::Meter;
 use anyhow::Result;
 use aria_engine::{
 	Event, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
-	answers::request::prepare, model::Model,
+	answers::request::{check, prepare},
+	model::Model,
 };
 use aria_kernels::Backend;
 use std::{sync::mpsc, time::Instant};
@@ -58,7 +59,7 @@ fn prompt(model: &Model, number: usize, len: usize) -> Vec<u32> {
 			state = state
 				.wrapping_mul(6_364_136_223_846_793_005)
 				.wrapping_add(1_442_695_040_888_963_407);
-			((state >> 33) % model.config.vocab as u64) as u32
+			((state >> 33) % model.config().vocab as u64) as u32
 		})
 		.collect()
 }
@@ -115,7 +116,7 @@ pub(super) fn measure(
 	}
 	let recheck = answers
 		.first()
-		.and_then(|answer| recheck(&mut scheduler, answer));
+		.and_then(|answer| recheck(&mut scheduler, model, answer));
 	Ok(Run {
 		first_tokens,
 		prompt,
@@ -128,7 +129,7 @@ pub(super) fn measure(
 }
 
 /// Seconds of re-executing an answer; none if it can't be checked, because it has a token that ends a turn.
-fn recheck(scheduler: &mut Scheduler<'_>, answer: &Generation) -> Option<f64> {
+fn recheck(scheduler: &mut Scheduler<'_>, model: &Model, answer: &Generation) -> Option<f64> {
 	let (sender, events) = mpsc::channel();
 	let request = RecheckRequest {
 		prompt: answer.prompt.clone(),
@@ -139,7 +140,7 @@ fn recheck(scheduler: &mut Scheduler<'_>, answer: &Generation) -> Option<f64> {
 		logprobs: false,
 	};
 	let start = Instant::now();
-	scheduler.recheck(request, Box::new(Clock(0, sender)));
+	scheduler.recheck(check(model, request).ok()?, Box::new(Clock(0, sender)));
 	while !scheduler.is_idle() {
 		scheduler.step();
 	}

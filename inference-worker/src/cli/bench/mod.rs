@@ -122,7 +122,7 @@ impl BenchArgs {
 	}
 
 	fn settings(&self, model: &Model) -> Result<Vec<Setting>> {
-		let context = model.config.context;
+		let context = model.config().context;
 		let mut settings = Vec::new();
 		for prompt in &self.prompt {
 			for tokens in &self.tokens {

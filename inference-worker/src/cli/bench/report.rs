@@ -55,7 +55,7 @@ pub(super) fn report(
 	let energy: u64 = energies().map(|energy| energy.microjoules).sum();
 	let tokens: usize = runs.iter().map(produced).sum();
 	// The weights are read once for all answers of a pass.
-	let bytes = model.bytes_per_token() as f64;
+	let bytes = model.weights.bytes_per_token() as f64;
 	let share = decode / setting.batch as f64 * bytes / bandwidth;
 	json!({
 		"model": model.name,
@@ -75,13 +75,13 @@ pub(super) fn report(
 		"time_to_first_token_spread": first_spread.map(rounded),
 		"throughput_tokens_per_second": rounded(throughput),
 		"recheck_share_of_generation": recheck.map(rounded),
-		"bytes_per_token": model.bytes_per_token(),
+		"bytes_per_token": model.weights.bytes_per_token(),
 		"read_bandwidth_gb_per_second": rounded(bandwidth / 1e9),
 		"share_of_bandwidth": rounded(share),
 		"load_seconds": rounded(loaded.seconds),
 		"load_peak_memory_bytes": loaded.peak,
-		"weights_bytes": model.packed_bytes() + model.embedding_bytes(),
-		"cache_bytes_per_token": model.config.cache_bytes(),
+		"weights_bytes": model.weights.packed_bytes() + model.weights.embedding_bytes(),
+		"cache_bytes_per_token": model.config().cache_bytes(),
 		"peak_memory_bytes": runs.iter().filter_map(|run| run.peak).max(),
 		"energy_microjoules_per_token": (energy > 0).then(|| rounded(energy as f64 / tokens.max(1) as f64)),
 		// A mean is worth what its weakest part is.

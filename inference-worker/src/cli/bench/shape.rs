@@ -294,7 +294,7 @@ mod tests {
 		let folder = tempfile::tempdir().unwrap();
 		let path = Shape::Tiny.file_in(folder.path()).unwrap();
 		let model = Model::open(&path, Packing::TwoBit).unwrap();
-		assert_eq!((model.config.layers, model.config.ffn), (2, 512));
+		assert_eq!((model.config().layers, model.config().ffn), (2, 512));
 		assert!(!model.tied);
 		let ids = model.tokenizer.encode("as text", false, false).unwrap();
 		assert_eq!(model.tokenizer.decode(&ids), "as text");
@@ -312,7 +312,12 @@ mod tests {
 		let gguf = Gguf::parse(&bytes).unwrap();
 		let model = Model::from_bytes(&bytes, "", Packing::TwoBit).unwrap();
 		assert_eq!(gguf.tensors.len(), 3 + 2 * 9);
-		for (name, linear) in model.blocks.iter().flat_map(|block| block.linears()) {
+		for (name, linear) in model
+			.weights
+			.blocks
+			.iter()
+			.flat_map(|block| block.linears())
+		{
 			let (rows, cols) = (linear.weight.rows(), linear.weight.cols());
 			let weights = (0..rows).flat_map(|row| linear.weight.row(row));
 			let sum: i64 = weights.clone().map(i64::from).sum();

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use state::State;
 use std::{
 	collections::HashSet,
-	path::{Path, PathBuf},
+	path::Path,
 	sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
