@@ -17,16 +17,12 @@ macro_rules! shared_kernels {
 	($(#[$attribute:meta])*) => {
 		use $crate::{
 			RopePairing, RopeTable, scalar,
-			ternary::{
-				PANEL_ROWS, Panel,
-				codes::{self, Codes},
-				two_bit,
-			},
+			ternary::{PANEL_ROWS, Panel, codes::Codes, two_bit, unpack},
 		};
 
 		$(#[$attribute])*
 		pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Codes) -> usize {
-			codes::unpack(panel, cols, block, codes)
+			unpack::unpack(panel, cols, block, codes)
 		}
 
 		$(#[$attribute])*
@@ -36,7 +32,7 @@ macro_rules! shared_kernels {
 			columns: core::ops::Range<usize>,
 			codes: &mut Codes,
 		) -> usize {
-			codes::unpack_two_bit(blocks, per_run, columns, codes)
+			unpack::unpack_two_bit(blocks, per_run, columns, codes)
 		}
 
 		/// Adds the outputs of blocks of columns to those of sixteen rows, for one token.
@@ -117,7 +113,7 @@ macro_rules! shared_kernels {
 
 		$(#[$attribute])*
 		pub(crate) fn softmax(values: &mut [f32]) {
-			$crate::math::softmax(values);
+			$crate::scalar::softmax(values);
 		}
 
 		$(#[$attribute])*

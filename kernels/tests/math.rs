@@ -172,25 +172,6 @@ fn narrowing_limits_finite_numbers_only() {
 }
 
 #[test]
-fn argmax_takes_the_lowest_of_equals() {
-	assert_eq!(math::argmax(&[1.0, 3.0, 2.0, 3.0]), 1);
-	assert_eq!(math::argmax(&[f32::NAN, -1.0]), 1);
-	assert_eq!(math::argmax(&[]), 0);
-}
-
-#[test]
-fn log_softmax_matches_double_precision() {
-	let logits: Vec<f32> = (0..1000)
-		.map(|i| ((i * 7919) % 1000) as f32 / 50.0 - 10.0)
-		.collect();
-	let sum: f64 = logits.iter().map(|x| f64::from(*x).exp()).sum();
-	for token in [0, 1, 500, 999] {
-		let exact = f64::from(logits[token]) - sum.ln();
-		assert!((f64::from(math::log_softmax_at(&logits, token)) - exact).abs() < 1e-5);
-	}
-}
-
-#[test]
 fn rope_table_matches_double_precision() {
 	let table = RopeTable::new(500_000.0, 128, 4096);
 	for position in [0, 1, 17, 4095] {

@@ -5,15 +5,16 @@
 
 use super::{
 	Backend,
-	linear::{Part, each_panel, panels_of_one_scale},
 	lookup::transpose,
+	part::{Part, each_panel},
+	way::FIVES_TABLES_TOKENS,
 };
 use crate::{
 	Isa,
 	memory::ask,
 	quant::QuantizedActivations,
 	ternary::{
-		PANEL_ROWS, Packing, Panel,
+		PANEL_ROWS, Panel,
 		codes::BLOCK_COLS,
 		fives::{self, BLOCK_GROUPS, GROUP_COLS, Group, PanelBlock, PanelGroups, TURNS},
 	},
@@ -22,18 +23,13 @@ use crate::{
 		avx512vbmi::fives_many::{self, LANES, Lanes, NO_LANES, TOGETHER, Tables},
 	},
 };
-use std::{array, cell::RefCell, ops::RangeInclusive};
+use std::{array, cell::RefCell};
 
-/// The tokens that it is for: for fewer, lanes of the tables are idle; for more, unpacking pays.
-const TOKENS: RangeInclusive<usize> = 14..=LANES;
-/// From how many panels of a thread on tables pay.
-const MIN_PANELS: usize = 8;
-/// Panels that make a part of the work, if there are so many: filling tables costs as much as some of them.
-pub(super) const PART_PANELS: usize = 48;
 /// Panels that pass by filled tables: their sums of 16 bits, 2 KiB each, stay in the second-level cache.
 const TILE_PANELS: usize = 128;
 
 const _: () = assert!(BLOCK_GROUPS.is_multiple_of(TOGETHER));
+const _: () = assert!(*FIVES_TABLES_TOKENS.end() == LANES);
 // The sums of a block fit 16 bits.
 const _: () = assert!(BLOCK_COLS * 127 <= i16::MAX as usize);
 
@@ -92,24 +88,12 @@ struct Piece<'a, 'b> {
 }
 
 impl Backend {
-	/// Whether tables may be faster for so many tokens.
-	pub(super) fn may_look_up_fives(&self, tokens: usize) -> bool {
-		self.isa() == Isa::Avx512Vbmi && TOKENS.contains(&tokens)
-	}
-
-	/// Whether tables are faster for some parts by all tokens.
-	pub(super) fn prefers_fives_lookup(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
-		let fives = parts.iter().all(|part| part.w.packing() == Packing::Fives);
-		let panels = panels_of_one_scale(parts);
-		self.may_look_up_fives(tokens) && fives && panels.is_some_and(|panels| panels >= MIN_PANELS)
-	}
-
 	/// Matrices times matrix, for parts that differ between threads and are five in a byte; at most [`LANES`] tokens.
 	pub(super) fn look_up_fives(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
 		assert!(self.isa() == Isa::Avx512Vbmi && a.tokens <= LANES);
 		let pieces = each_panel(parts).into_iter().map(|(part, panel)| {
 			let Panel::Fives(groups, _) = part.w.panel(panel) else {
-				unreachable!("`prefers_fives_lookup` looked")
+				unreachable!("`way` chose by the packing")
 			};
 			Piece {
 				part,
@@ -127,7 +111,7 @@ impl Backend {
 				unsafe { look_up(scratch, pieces, a) };
 				for (piece, sums) in pieces.iter().zip(&scratch.sums) {
 					let (part, sums) = (piece.part, &sums[..a.tokens]);
-					self.put_rows(part.w, a, piece.panel, 0, sums, part.out);
+					self.put_rows(part, a, piece.panel, 0, sums);
 				}
 			}
 		});
@@ -188,6 +172,7 @@ mod tests {
 		super::linear::tests::{at_extremes, check, random},
 		*,
 	};
+	use crate::ternary::Packing;
 
 	/// Also for fewer panels and tokens than tables pay for.
 	fn check_lookups(shape: (usize, usize, usize), value: impl Fn(usize) -> (i8, f32)) {

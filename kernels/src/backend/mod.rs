@@ -23,6 +23,8 @@ mod linear;
 mod lookup;
 #[cfg(target_arch = "x86_64")]
 mod mixed;
+mod part;
+mod way;
 
 pub use attention::{AttentionJob, KV_PAGE_ROWS};
 pub use best::Best;

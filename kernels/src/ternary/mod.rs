@@ -13,6 +13,7 @@ pub(crate) mod fives;
 mod formats;
 mod pack;
 pub(crate) mod two_bit;
+pub(crate) mod unpack;
 
 pub use formats::{I2Block, Q2Block};
 pub use pack::{Observer, PackOptions, RowOrder};
