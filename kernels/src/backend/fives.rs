@@ -55,7 +55,7 @@ impl Backend {
 		});
 	}
 
-	/// Builds a token's tables of a block of columns, and asks for its weights of some panels.
+	/// Builds a token's tables of a block of columns, and prefetches the weights that meet them first.
 	fn build_block(&self, q: &[i8], first: Option<PanelBlock<'_>>, tables: &mut [Table]) {
 		let weights = first
 			.iter()

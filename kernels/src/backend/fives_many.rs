@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
 	Isa,
-	memory::ask,
+	memory::prefetch_line,
 	quant::QuantizedActivations,
 	ternary::{
 		PANEL_ROWS, Panel,
@@ -25,7 +25,7 @@ use crate::{
 };
 use std::{array, cell::RefCell};
 
-/// Panels that pass by filled tables: their sums of 16 bits, 2 KiB each, stay in the second-level cache.
+/// Panels of a tile: for them tables are filled once. Their sums of 16 bits, 2 KiB each, stay in the second-level cache.
 const TILE_PANELS: usize = 128;
 
 const _: () = assert!(BLOCK_GROUPS.is_multiple_of(TOGETHER));
@@ -60,7 +60,7 @@ impl Scratch {
 		}
 	}
 
-	/// For so many panels. Sums start at those of the values: they are of codes, which are weights plus one.
+	/// Makes room for `panels` panels. Their sums start at those of the values: they are of codes, weights plus one.
 	fn start(&mut self, panels: usize, values: &[i32]) {
 		let len = self.found.len().max(panels);
 		self.found.resize(len, [NO_LANES; PANEL_ROWS]);
@@ -71,7 +71,7 @@ impl Scratch {
 		}
 	}
 
-	/// Widens what was found.
+	/// Adds what was looked up, in 16 bits, to the sums of 32.
 	#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c,bmi2")]
 	fn fold(&mut self, panels: usize) {
 		for (found, sums) in self.found[..panels].iter_mut().zip(&mut self.sums) {
@@ -147,12 +147,15 @@ fn look_up(scratch: &mut Scratch, pieces: &[Piece<'_, '_>], a: &QuantizedActivat
 				}
 			}
 			for (i, (block, found)) in blocks.iter().zip(&mut scratch.found).enumerate() {
-				// Those of the next groups from memory, and again shortly before they are needed: what is asked for
-				// may be dropped.
+				// The next groups are prefetched from memory, and again shortly before they are needed: the CPU may drop
+				// a prefetch.
 				let later = three(block, first + TOGETHER, groups);
-				later.iter().for_each(|group| ask::<false>(group.as_ptr()));
+				later
+					.iter()
+					.for_each(|group| prefetch_line::<false>(group.as_ptr()));
 				let soon = three(blocks.get(i + 2).unwrap_or(block), first, groups);
-				soon.iter().for_each(|group| ask::<true>(group.as_ptr()));
+				soon.iter()
+					.for_each(|group| prefetch_line::<true>(group.as_ptr()));
 				let three = three(block, first, groups);
 				fives_many::look_up(&scratch.tables, three, found);
 			}
@@ -161,7 +164,7 @@ fn look_up(scratch: &mut Scratch, pieces: &[Piece<'_, '_>], a: &QuantizedActivat
 	scratch.fold(pieces.len());
 }
 
-/// Some of so many groups: behind the last one, any will do.
+/// The groups from `first` on, of `groups`: behind the last one, any will do.
 fn three<'a>(block: &PanelBlock<'a>, first: usize, groups: usize) -> [&'a Group; TOGETHER] {
 	array::from_fn(|at| block.group((first + at).min(groups - 1)))
 }

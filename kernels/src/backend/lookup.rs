@@ -1,8 +1,7 @@
 //! Matrix times matrix by table lookup, where that is faster than multiplying.
 //!
-//! Panels pass by tables of a few columns for sixteen tokens, block of columns by block: unpack the block's
-//! weights of all panels in a tile; for each sixteen tokens and each group of steps, fill the tables and let
-//! all panels look up. Sums of 16 bits are widened when the next block could make them overflow.
+//! Tables are of a few columns and sixteen tokens. Block of columns by block: unpack the block's weights of all
+//! panels in a tile; for each sixteen tokens and each group of steps, fill the tables and let all panels look up. Sums of 16 bits are widened when the next block could make them overflow.
 
 use super::{
 	Backend,
@@ -22,7 +21,7 @@ use std::{cell::RefCell, ops::Range};
 
 /// Runs of sixteen tokens for which weights are unpacked once.
 const RUNS: usize = 4;
-/// Panels that pass by a filled table. Their sums and offsets, each at most 256 KiB, stay in the second-level cache.
+/// Panels of a tile: for them a table is filled once. Their sums and offsets, each at most 256 KiB, stay in the second-level cache.
 const TILE_PANELS: usize = 32;
 /// Groups of steps in a block.
 const BLOCK_GROUPS: usize = BLOCK_STEPS / GROUP;

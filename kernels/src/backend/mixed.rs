@@ -29,9 +29,9 @@ use std::{cell::RefCell, hint::black_box, ops::Range, sync::OnceLock, time::Inst
 
 /// How much faster lookups have to be in the measurement, to pay for the tables as well.
 const GAIN: f64 = 1.15;
-/// Tokens that pass by unpacked weights.
+/// Tokens by which weights are multiplied once they are unpacked.
 const TOKEN_CHUNK: usize = 20 * TILE_TOKENS;
-/// Panels that pass by filled tables: their sums, 700 KiB, and the tables, 200 KiB, fit a second-level cache of 1 MiB.
+/// Panels for which tables are filled once: their sums, 700 KiB, and the tables, 200 KiB, fit a second-level cache of 1 MiB.
 const TILE_PANELS: usize = 20;
 
 thread_local! {
@@ -178,7 +178,7 @@ impl Backend {
 				let (most, last) = tiles.split_at(tiles.len() - 1);
 				// SAFETY: as above.
 				unsafe { mixed::multiply(steps, lanes, q, most, tables, sums) };
-				// What is asked for earlier is not in the first-level cache any more when it is needed.
+				// Prefetched earlier, it would be evicted from the first-level cache before it is needed.
 				let next = panels.get(i + 1).map(|next| (next, block));
 				let next = next.or((block + 1 < blocks).then_some((&panels[0], block + 1)));
 				if let Some(((part, panel), block)) = next {

@@ -40,7 +40,7 @@ pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Co
 	}
 }
 
-/// Asks for what [`unpack`] will read.
+/// Prefetches what [`unpack`] will read.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn prefetch(panel: Panel<'_>, cols: usize, block: usize) {
 	let part = |part_cols: usize, len: usize| {

@@ -1,6 +1,6 @@
 //! Five weights in a byte.
 
-use crate::memory::{AHEAD, ask};
+use crate::memory::{AHEAD, prefetch_line};
 use crate::ternary::{
 	PANEL_ROWS, Panel,
 	codes::{BLOCK_COLS, Codes},
@@ -89,7 +89,7 @@ fn dots<const N: usize, const T: usize>(
 			});
 			for panel in 0..N {
 				for ahead in ahead {
-					ask::<false>(ahead.wrapping_add(64 * panel));
+					prefetch_line::<false>(ahead.wrapping_add(64 * panel));
 				}
 				// SAFETY: a group has 64 bytes, and there are as many groups as asserted above.
 				let bytes = unsafe { _mm512_loadu_si512(group.add(panel).cast()) };
