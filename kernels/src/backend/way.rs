@@ -128,11 +128,62 @@ mod tests {
 	use super::*;
 	use std::fmt::Write;
 
-	const TABLE: &str = "";
+	const TABLE: &str = "\
+scalar avxvnni neon dotprod i8mm
+  two-bit                  1-3 tokens   1- panels  EachToken
+  two-bit                   4- tokens   1- panels  Unpacked
+  two-bit, block scales     1- tokens   1- panels  Blocks
+  dense                    1-7 tokens   1- panels  EachToken
+  dense                     8- tokens   1- panels  Unpacked
+  fives                      1 tokens   1- panels  EachFives (parts of 16 panels)
+  fives                     2- tokens   1- panels  Unpacked
+avx2
+  two-bit                  1-3 tokens   1- panels  EachToken
+  two-bit                 4-11 tokens   1- panels  Unpacked
+  two-bit                  12- tokens  1-3 panels  Unpacked
+  two-bit                  12- tokens   4- panels  Tables (parts of 16 panels)
+  two-bit, block scales     1- tokens   1- panels  Blocks
+  dense                    1-7 tokens   1- panels  EachToken
+  dense                   8-11 tokens   1- panels  Unpacked
+  dense                    12- tokens  1-3 panels  Unpacked
+  dense                    12- tokens   4- panels  Tables (parts of 16 panels)
+  fives                      1 tokens   1- panels  EachFives (parts of 16 panels)
+  fives                   2-11 tokens   1- panels  Unpacked
+  fives                    12- tokens  1-3 panels  Unpacked
+  fives                    12- tokens   4- panels  Tables (parts of 16 panels)
+avx512
+  two-bit                  1-6 tokens   1- panels  EachToken
+  two-bit                    7 tokens   1- panels  Unpacked
+  two-bit                   8- tokens  1-3 panels  Unpacked
+  two-bit                   8- tokens   4- panels  Mixed (parts of 16 panels) where lookups pay, else Unpacked
+  two-bit, block scales     1- tokens   1- panels  Blocks
+  dense                    1-7 tokens   1- panels  EachToken
+  dense                     8- tokens  1-3 panels  Unpacked
+  dense                     8- tokens   4- panels  Mixed (parts of 16 panels) where lookups pay, else Unpacked
+  fives                      1 tokens   1- panels  EachFives (parts of 16 panels)
+  fives                    2-7 tokens   1- panels  Unpacked
+  fives                     8- tokens  1-3 panels  Unpacked
+  fives                     8- tokens   4- panels  Mixed (parts of 16 panels) where lookups pay, else Unpacked
+avx512vbmi
+  two-bit                  1-6 tokens   1- panels  EachToken
+  two-bit                    7 tokens   1- panels  Unpacked
+  two-bit                   8- tokens  1-3 panels  Unpacked
+  two-bit                   8- tokens   4- panels  Mixed (parts of 16 panels) where lookups pay, else Unpacked
+  two-bit, block scales     1- tokens   1- panels  Blocks
+  dense                    1-7 tokens   1- panels  EachToken
+  dense                     8- tokens  1-3 panels  Unpacked
+  dense                     8- tokens   4- panels  Mixed (parts of 16 panels) where lookups pay, else Unpacked
+  fives                   1-13 tokens   1- panels  EachFives (parts of 16 panels)
+  fives                  14-16 tokens  1-3 panels  Unpacked
+  fives                  14-16 tokens  4-7 panels  Mixed (parts of 16 panels) where lookups pay, else Unpacked
+  fives                  14-16 tokens   8- panels  FivesTables (parts of 48 panels)
+  fives                    17- tokens  1-3 panels  Unpacked
+  fives                    17- tokens   4- panels  Mixed (parts of 16 panels) where lookups pay, else Unpacked
+";
 
 	/// Every number up to where all thresholds are passed, and the largest.
 	fn numbers() -> impl Iterator<Item = usize> + Clone {
-		(1..=256).chain([usize::MAX])
+		(1..=64).chain([usize::MAX])
 	}
 
 	/// What is chosen, on CPUs of both kinds.
