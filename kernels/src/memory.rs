@@ -217,6 +217,7 @@ impl DerefMut for Halves {
 /// times, because Zen 4 drops a prefetch when too many are under way, and the faster a kernel is, the more: with one
 /// each, a kernel that is faster from the cache was slower from DRAM. Reading two or four runs of rows at once, to share the values they meet, is
 /// slower.
+#[cfg(target_arch = "x86_64")]
 pub(crate) const AHEAD: [usize; 3] = [8192, 6144, 4096];
 
 /// Prefetches the cache line at an address, which need not exist: into the first level if `NEAR`, else the second, since
@@ -240,6 +241,7 @@ pub(crate) fn prefetch_line<const NEAR: bool>(address: *const u8) {
 }
 
 /// Prefetches what lies [`AHEAD`] of a part of a matrix, if anything does.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn prefetch_ahead<const N: usize>(part: &[u8; N]) {
 	for line in (0..N).step_by(LINE) {
