@@ -16,7 +16,8 @@ export PATH="$ARIA_CACHE/bin:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$PATH"
 export OPENSSL_NO_VENDOR=1
 
 readonly ARIA_MIN_RUST=95 # Minor version: 1.95, as in Cargo.toml.
-readonly ARIA_WASM_TARGET=wasm32v1-none
+readonly ARIA_WASM_TARGET=wasm32v1-none # The runtime.
+readonly ARIA_BROWSER_TARGET=wasm32-unknown-unknown # What web pages run.
 readonly ARIA_DEBIAN_TOOLCHAIN=aria-debian
 
 if [[ -t 1 && -z "${NO_COLOR:-}" ]]; then
@@ -50,7 +51,7 @@ as_root() {
 
 duration() { printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); }
 
-# Whether the active Rust can build everything: version, Wasm target and linker, clippy, rustfmt.
+# Whether the active Rust can build everything: version, Wasm targets and linker, clippy, rustfmt.
 rust_is_ready() {
 	has cargo && has rustc || return 1
 	local minor sysroot
@@ -58,6 +59,7 @@ rust_is_ready() {
 	[[ -n "$minor" && "$minor" -ge "$ARIA_MIN_RUST" ]] || return 1
 	sysroot="$(rustc --print sysroot 2>/dev/null)" || return 1
 	compgen -G "$sysroot/lib/rustlib/$ARIA_WASM_TARGET/lib/libcore*.rlib" >/dev/null || return 1
+	compgen -G "$sysroot/lib/rustlib/$ARIA_BROWSER_TARGET/lib/libstd*.rlib" >/dev/null || return 1
 	compgen -G "$sysroot/lib/rustlib/*/bin/rust-lld" >/dev/null || has rust-lld || return 1
 	cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1
 }

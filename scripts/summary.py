@@ -2,7 +2,7 @@
 
 Prints a line for each kind of test, one for each different "skipped: ..." that tests wrote or were skipped with, and
 last "sums PASSED FAILED SKIPPED".
-A property test is one that a `proptest!` block defines.
+A property test is one that a `proptest!` block defines; with `--properties` in place of the folder, prints their names.
 """
 
 import re
@@ -43,6 +43,9 @@ def cases(path: Path):
 
 
 def main() -> None:
+    if sys.argv[1] == "--properties":
+        print("\n".join(sorted(property_names())))
+        return
     results = Path(sys.argv[1])
     counts = {kind: [0, 0] for kind in ("unit", "property", "doc", "emulated", "end-to-end")}
     notes: dict[str, list[str]] = {}

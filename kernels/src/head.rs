@@ -64,9 +64,9 @@ pub struct HeadMatrix {
 pub enum HeadError {
 	/// The shape is empty or too wide, or there are more rows than ids.
 	Shape {
-		/// Number of rows asked for.
+		/// Number of rows requested.
 		rows: usize,
-		/// Number of columns asked for.
+		/// Number of columns requested.
 		cols: usize,
 	},
 	/// Not one dither for each column, each at most 15.

@@ -29,7 +29,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Without the feature `std` there is the specification alone, for Wasm.
+//! Without the feature `std` there is the specification alone, for `no_std` programs. With it, the crate also
+//! compiles for `wasm32-unknown-unknown`: one thread, the specification's kernels, and memory from the allocator.
 //!
 //! # Assumptions
 //!

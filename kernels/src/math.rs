@@ -3,8 +3,6 @@
 //! Only `+ - * /`, comparisons and bit moves: libm differs between platforms, and a fused
 //! multiply-add rounds once where two operations round twice. Rust never contracts `a * b + c`.
 
-use crate::scalar::{LANES, reduce_lanes, reduce_sum};
-
 /// Adding and subtracting this rounds an `f32` of magnitude below 2^22 to the nearest integer,
 /// ties to even, because one unit in the last place of 1.5 * 2^23 is 1.
 const ROUND_F32: f32 = 12_582_912.0;
@@ -254,62 +252,4 @@ pub fn f16_to_f32(half: u16) -> f32 {
 		_ => (exponent + 112) << 23 | mantissa << 13,
 	};
 	f32::from_bits(sign | magnitude)
-}
-
-/// The largest element; negative infinity when there is none. NaN is passed over.
-#[inline(always)]
-pub fn max(values: &[f32]) -> f32 {
-	let mut lanes = [f32::NEG_INFINITY; LANES];
-	let (chunks, tail) = values.as_chunks::<LANES>();
-	for chunk in chunks {
-		for (lane, x) in lanes.iter_mut().zip(chunk) {
-			*lane = if *x > *lane { *x } else { *lane };
-		}
-	}
-	for (lane, x) in lanes.iter_mut().zip(tail) {
-		*lane = if *x > *lane { *x } else { *lane };
-	}
-	lanes
-		.iter()
-		.fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
-}
-
-/// Replaces `values` by `exp(x - max) / Σ exp(x - max)`. Nothing happens when empty.
-#[inline(always)]
-pub fn softmax(values: &mut [f32]) {
-	let m = max(values);
-	for x in values.iter_mut() {
-		*x = exp(*x - m);
-	}
-	let sum = reduce_sum(values);
-	for x in values.iter_mut() {
-		*x /= sum;
-	}
-}
-
-/// The index of the largest element, the lowest one among equals; 0 when `values` is empty.
-pub fn argmax(values: &[f32]) -> usize {
-	let m = max(values);
-	values.iter().position(|x| *x == m).unwrap_or(0)
-}
-
-/// The natural logarithm of the probability of `token`: `logit - max - ln(Σ exp(logit - max))`,
-/// left to right.
-///
-/// # Panics
-///
-/// If `token` is not an index of `logits`.
-pub fn log_softmax_at(logits: &[f32], token: usize) -> f32 {
-	let m = max(logits);
-	let mut lanes = [0.0; LANES];
-	let (chunks, tail) = logits.as_chunks::<LANES>();
-	for chunk in chunks {
-		for (lane, x) in lanes.iter_mut().zip(chunk) {
-			*lane += exp(*x - m);
-		}
-	}
-	for (lane, x) in lanes.iter_mut().zip(tail) {
-		*lane += exp(*x - m);
-	}
-	(logits[token] - m) - ln(reduce_lanes(lanes))
 }

@@ -5,12 +5,12 @@ use std::{
 	ops::{Deref, DerefMut},
 };
 
-/// Bytes in a line of the cache.
+/// Bytes in a cache line.
 const LINE: usize = 64;
 
 #[cfg(all(unix, not(miri)))]
 mod system {
-	// Pieces start at a line of the cache.
+	// Pieces start at a cache line.
 	use super::LINE;
 	use memmap2::MmapRaw;
 	use std::{
@@ -109,17 +109,23 @@ mod system {
 	}
 }
 
+/// Where there are no maps, as in Wasm: what the allocator has.
 #[cfg(not(all(unix, not(miri))))]
 mod system {
 	pub(super) struct Pages(Vec<u8>);
 
 	impl Pages {
+		/// `None` when the allocator refuses.
 		pub(super) fn zeroed(len: usize) -> Option<Self> {
-			Some(Self(vec![0; len]))
+			let mut bytes = Vec::new();
+			bytes.try_reserve_exact(len).ok()?;
+			bytes.resize(len, 0);
+			Some(Self(bytes))
 		}
 
-		pub(super) fn alone(len: usize) -> Option<Self> {
-			Self::zeroed(len)
+		/// `None`: there are no large pages, and bytes of the allocator need not be aligned for numbers.
+		pub(super) fn alone(_len: usize) -> Option<Self> {
+			None
 		}
 
 		pub(super) fn bytes(&self) -> &[u8] {
@@ -157,7 +163,7 @@ impl fmt::Debug for Memory {
 }
 
 /// Half-precision numbers, at first all zero. Where they are many they have large pages of their own: attention reads
-/// them by columns, and would otherwise wait for the addresses of small pages.
+/// them by columns, and with small pages would miss the TLB.
 #[derive(Debug)]
 pub struct Halves(Store);
 
@@ -204,19 +210,20 @@ impl DerefMut for Halves {
 	}
 }
 
-/// How far ahead of its use a kernel asks for what it reads from memory, bytes.
+/// How far ahead of its use a kernel prefetches what it reads from memory, in bytes.
 ///
-/// Kernels read packed weights in order, but slowly enough, and with enough loads between, that CPUs do not see a
-/// stream to fetch. Into the second-level cache, because the first keeps few requests. Several times, because Zen 4
-/// drops a request when too many are under way, and the faster a kernel is, the more: asking once, one that is faster
-/// from the cache was slower from DRAM. Reading two or four runs of rows at once, to share the values they meet, is
+/// Kernels read packed weights in order, but slowly enough, and with enough loads between, that the CPU's own
+/// prefetcher does not see a stream. Into the second-level cache, because the first has room for few requests. Several
+/// times, because Zen 4 drops a prefetch when too many are under way, and the faster a kernel is, the more: with one
+/// each, a kernel that is faster from the cache was slower from DRAM. Reading two or four runs of rows at once, to share the values they meet, is
 /// slower.
+#[cfg(target_arch = "x86_64")]
 pub(crate) const AHEAD: [usize; 3] = [8192, 6144, 4096];
 
-/// Asks for the line of the cache at an address, which need not exist: into the first level if `NEAR`, else the second,
-/// since the first has room for few requests.
+/// Prefetches the cache line at an address, which need not exist: into the first level if `NEAR`, else the second, since
+/// the first has room for few requests. Does nothing where there is no such instruction.
 #[inline(always)]
-pub(crate) fn ask<const NEAR: bool>(address: *const u8) {
+pub(crate) fn prefetch_line<const NEAR: bool>(address: *const u8) {
 	#[cfg(target_arch = "x86_64")]
 	{
 		use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
@@ -233,28 +240,29 @@ pub(crate) fn ask<const NEAR: bool>(address: *const u8) {
 	let _ = address;
 }
 
-/// Asks for what lies [`AHEAD`] of a part of a matrix, if anything does.
+/// Prefetches what lies [`AHEAD`] of a part of a matrix, if anything does.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn prefetch_ahead<const N: usize>(part: &[u8; N]) {
 	for line in (0..N).step_by(LINE) {
 		for ahead in AHEAD {
-			ask::<false>(part.as_ptr().wrapping_add(ahead + line));
+			prefetch_line::<false>(part.as_ptr().wrapping_add(ahead + line));
 		}
 	}
 }
 
-/// Asks for bytes that are read soon, where the order of reads says nothing about them.
+/// Prefetches bytes that are read soon, where the order of reads gives the CPU no hint of them.
 pub(crate) fn prefetch(bytes: &[u8]) {
 	bytes
 		.chunks(LINE)
-		.for_each(|line| ask::<true>(line.as_ptr()));
+		.for_each(|line| prefetch_line::<true>(line.as_ptr()));
 }
 
 /// As [`prefetch`], for bytes that are read later.
 pub(crate) fn prefetch_later(bytes: &[u8]) {
 	bytes
 		.chunks(LINE)
-		.for_each(|line| ask::<false>(line.as_ptr()));
+		.for_each(|line| prefetch_line::<false>(line.as_ptr()));
 }
 
 #[cfg(test)]

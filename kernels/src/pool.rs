@@ -1,7 +1,7 @@
 //! A small pool of threads that run the parts of one job at a time.
 //!
 //! The caller takes part as thread 0. Each thread begins with its own parts, which follow each other in
-//! memory, and then takes what others have not begun: a thread that the system does not run holds up
+//! memory, and then steals parts that others have not begun: a thread that the system does not run holds up
 //! nobody, and a job that is done does not wait for it to wake. Workers wait for the next job by
 //! spinning for some tens of microseconds, the usual gap between two layers, and then sleep.
 
@@ -19,7 +19,7 @@ use std::{
 	thread::JoinHandle,
 };
 
-/// Turns of the loop before a thread sleeps.
+/// Iterations of the spin loop before a thread sleeps.
 const SPINS: usize = 2_000;
 
 thread_local! {
@@ -199,7 +199,7 @@ impl Shared {
 		}
 	}
 
-	/// Calls `f` with the thread's own parts, then with those that other threads have not begun.
+	/// Calls `f` with the thread's own parts, then with those stolen from other threads, which have not begun them.
 	fn take_parts(&self, thread: usize, f: &(dyn Fn(usize) + Sync)) {
 		let (before, own) = self.queues.split_at(thread);
 		for queue in own.iter().chain(before) {
@@ -213,7 +213,7 @@ impl Shared {
 		}
 	}
 
-	/// A worker's life. `thread` is its number in jobs.
+	/// The loop of a worker. `thread` is its number in jobs.
 	fn work(&self, thread: usize) {
 		let mut seen = 0;
 		loop {

@@ -10,23 +10,19 @@ use crate::{
 	},
 };
 
-/// Defines what a level has of the same text as all others, compiled with the given attributes.
+/// Defines the kernels whose source is the same for every level, compiled with the given attributes.
 ///
-/// Equal bits follow from there being one text; wide registers from its sixteen lanes.
+/// One source gives equal bits; its sixteen lanes give wide registers.
 macro_rules! shared_kernels {
 	($(#[$attribute:meta])*) => {
 		use $crate::{
 			RopePairing, RopeTable, scalar,
-			ternary::{
-				PANEL_ROWS, Panel,
-				codes::{self, Codes},
-				two_bit,
-			},
+			ternary::{PANEL_ROWS, Panel, codes::Codes, two_bit, unpack},
 		};
 
 		$(#[$attribute])*
 		pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Codes) -> usize {
-			codes::unpack(panel, cols, block, codes)
+			unpack::unpack(panel, cols, block, codes)
 		}
 
 		$(#[$attribute])*
@@ -36,7 +32,7 @@ macro_rules! shared_kernels {
 			columns: core::ops::Range<usize>,
 			codes: &mut Codes,
 		) -> usize {
-			codes::unpack_two_bit(blocks, per_run, columns, codes)
+			unpack::unpack_two_bit(blocks, per_run, columns, codes)
 		}
 
 		/// Adds the outputs of blocks of columns to those of sixteen rows, for one token.
@@ -117,7 +113,7 @@ macro_rules! shared_kernels {
 
 		$(#[$attribute])*
 		pub(crate) fn softmax(values: &mut [f32]) {
-			$crate::math::softmax(values);
+			$crate::scalar::softmax(values);
 		}
 
 		$(#[$attribute])*
@@ -247,9 +243,9 @@ pub(crate) fn build_fives(q: &[i8], tables: &mut [fives::Table]) {
 }
 
 /// Adds to the sums of `count` panels, of which `panels` is the first, the products of their groups with one token or
-/// two; each has a table for each group. What comes to negative fives is less by [`fives::CORRECTION`] each.
+/// two; each has a table for each group. Each negative five adds [`fives::CORRECTION`] too little.
 ///
-/// `_next` is read soon after.
+/// `_next` is read next, which kernels may prefetch.
 pub(crate) fn fives_dots(
 	panels: fives::PanelBlock<'_>,
 	count: usize,

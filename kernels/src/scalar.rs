@@ -5,7 +5,7 @@
 //! registers without changing the order of any addition.
 
 use crate::{
-	math::{exp, f16_to_f32, round_half_even, round_to_int, softmax, sqrt},
+	math::{exp, f16_to_f32, ln, round_half_even, round_to_int, sqrt},
 	rope::{RopePairing, RopeTable},
 };
 
@@ -86,6 +86,64 @@ pub fn reduce_dot_f16(a: &[u16], b: &[f32]) -> f32 {
 		lanes[i % LANES] += f16_to_f32(*x) * y;
 	}
 	reduce_lanes(lanes)
+}
+
+/// The largest element; negative infinity when there is none. NaN is passed over.
+#[inline(always)]
+pub fn max(values: &[f32]) -> f32 {
+	let mut lanes = [f32::NEG_INFINITY; LANES];
+	let (chunks, tail) = values.as_chunks::<LANES>();
+	for chunk in chunks {
+		for (lane, x) in lanes.iter_mut().zip(chunk) {
+			*lane = if *x > *lane { *x } else { *lane };
+		}
+	}
+	for (lane, x) in lanes.iter_mut().zip(tail) {
+		*lane = if *x > *lane { *x } else { *lane };
+	}
+	lanes
+		.iter()
+		.fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+}
+
+/// Replaces `values` by `exp(x - max) / Σ exp(x - max)`. Nothing happens when empty.
+#[inline(always)]
+pub fn softmax(values: &mut [f32]) {
+	let m = max(values);
+	for x in values.iter_mut() {
+		*x = exp(*x - m);
+	}
+	let sum = reduce_sum(values);
+	for x in values.iter_mut() {
+		*x /= sum;
+	}
+}
+
+/// The index of the largest element, the lowest one among equals; 0 when `values` is empty.
+pub fn argmax(values: &[f32]) -> usize {
+	let m = max(values);
+	values.iter().position(|x| *x == m).unwrap_or(0)
+}
+
+/// The natural logarithm of the probability of `token`: `logit - max - ln(Σ exp(logit - max))`,
+/// left to right.
+///
+/// # Panics
+///
+/// If `token` is not an index of `logits`.
+pub fn log_softmax_at(logits: &[f32], token: usize) -> f32 {
+	let m = max(logits);
+	let mut lanes = [0.0; LANES];
+	let (chunks, tail) = logits.as_chunks::<LANES>();
+	for chunk in chunks {
+		for (lane, x) in lanes.iter_mut().zip(chunk) {
+			*lane += exp(*x - m);
+		}
+	}
+	for (lane, x) in lanes.iter_mut().zip(tail) {
+		*lane += exp(*x - m);
+	}
+	(logits[token] - m) - ln(reduce_lanes(lanes))
 }
 
 /// Σ w q. Exact for up to 2^17 elements.

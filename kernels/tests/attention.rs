@@ -6,7 +6,7 @@ mod common;
 use aria_kernels::{
 	AttentionJob, AttentionShape, Backend, Isa, KV_PAGE_ROWS, RopePairing, RopeTable, math, scalar,
 };
-use common::{Random, backends, bits, check_in_place};
+use common::{Random, backends, bits, check_in_place, stride};
 use proptest::prelude::*;
 use std::ops::Range;
 
@@ -234,6 +234,25 @@ proptest! {
 			let mut out = vec![0xffff; len];
 			backend.store_halves(&x, &mut out);
 			assert_eq!(out, expected, "{backend:?}");
+		}
+	}
+}
+
+#[test]
+fn narrowing_of_a_sweep_of_all_floats_equals_scalar() {
+	let mut bits = (0..=u32::MAX).step_by(stride(100_003));
+	let mut x = Vec::new();
+	loop {
+		x.clear();
+		x.extend(bits.by_ref().take(1 << 20).map(f32::from_bits));
+		if x.is_empty() {
+			return;
+		}
+		let expected: Vec<u16> = x.iter().map(|x| math::f32_to_f16(*x)).collect();
+		for backend in backends() {
+			let mut out = vec![0xffff; x.len()];
+			backend.store_halves(&x, &mut out);
+			assert!(out == expected, "{backend:?} from {:e}", x[0]);
 		}
 	}
 }

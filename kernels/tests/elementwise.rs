@@ -1,9 +1,9 @@
-//! Normalisation and activation functions: every instruction set and number of threads gives the bits of the scalar
-//! specification.
+//! Normalisation, activation functions and softmax: every instruction set and number of threads gives the bits of the
+//! scalar specification.
 
 mod common;
 
-use aria_kernels::{math, scalar};
+use aria_kernels::scalar;
 use common::{Random, check_in_place};
 use proptest::prelude::*;
 
@@ -38,6 +38,25 @@ proptest! {
 #[test]
 fn softmax_of_equal_values_is_uniform() {
 	let mut values = [4.0; 8];
-	math::softmax(&mut values);
+	scalar::softmax(&mut values);
 	assert_eq!(values, [0.125; 8]);
+}
+
+#[test]
+fn argmax_takes_the_lowest_of_equals() {
+	assert_eq!(scalar::argmax(&[1.0, 3.0, 2.0, 3.0]), 1);
+	assert_eq!(scalar::argmax(&[f32::NAN, -1.0]), 1);
+	assert_eq!(scalar::argmax(&[]), 0);
+}
+
+#[test]
+fn log_softmax_matches_double_precision() {
+	let logits: Vec<f32> = (0..1000)
+		.map(|i| ((i * 7919) % 1000) as f32 / 50.0 - 10.0)
+		.collect();
+	let sum: f64 = logits.iter().map(|x| f64::from(*x).exp()).sum();
+	for token in [0, 1, 500, 999] {
+		let exact = f64::from(logits[token]) - sum.ln();
+		assert!((f64::from(scalar::log_softmax_at(&logits, token)) - exact).abs() < 1e-5);
+	}
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &TextArgs) -> Result<ExitCode> {
 	evaluate(&model, &backend, &tokens, |position, row| {
 		if let Some(next) = tokens.get(position + 1) {
 			logprobs.push(logprob(row, *next));
-			hits += usize::from(aria_kernels::math::argmax(row) == *next as usize);
+			hits += usize::from(aria_kernels::scalar::argmax(row) == *next as usize);
 		}
 		if args.json {
 			logits.push(row.to_vec());

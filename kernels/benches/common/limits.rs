@@ -64,7 +64,7 @@ fn sum(bytes: &[u8]) -> u64 {
 	lanes.iter().fold(0, |sum, lane| sum.wrapping_add(*lane))
 }
 
-/// Does as many products of bytes as it is told, from registers.
+/// Does a given number of products of bytes, from registers.
 pub(crate) type Peak = fn(usize);
 
 /// The multiply instructions of this CPU.

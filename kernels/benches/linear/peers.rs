@@ -46,7 +46,7 @@ impl Peers {
 		*symbol.unwrap_or_else(|error| panic!("ARIA_PEERS: {error}"))
 	}
 
-	/// Every peer that can take rows of so many columns.
+	/// Every peer that takes rows of `cols` columns.
 	pub(crate) fn iter(&self, cols: usize) -> impl Iterator<Item = Peer<'_>> {
 		let count: extern "C" fn() -> c_int = self.function("aria_peer_count");
 		(0..count())

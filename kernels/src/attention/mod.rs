@@ -1,4 +1,4 @@
-//! Attention over tiles of the cache: one text for every instruction set.
+//! Attention over tiles of the cache: one source for every instruction set.
 //!
 //! [`scalar::attention_head`](crate::scalar::attention_head) waits for one chain of additions per
 //! key. Here some queries meet some keys at once, so that as many chains are under way as additions
@@ -14,7 +14,7 @@ pub(crate) mod portable;
 
 /// Cached rows that are widened together.
 pub(crate) const TILE_ROWS: usize = 16;
-/// How far ahead of its use a row is asked for: whole tiles.
+/// How far ahead of its use a row is prefetched: whole tiles.
 pub(crate) const PREFETCH_ROWS: usize = 80;
 
 /// Some consecutive rows of the cache, of one head or a part of it, in one page.
@@ -78,18 +78,18 @@ macro_rules! attention_kernels {
 				}
 			}
 			widen(keys, padded, wide);
-			let (mut q, mut scores, mut ask) = (q, scores, true);
+			let (mut q, mut scores, mut first) = (q, scores, true);
 			while !q.is_empty() {
 				let taken = (q.len() / padded).min(4);
 				let (q_now, q_rest) = q.split_at(taken * padded);
 				let (scores_now, scores_rest) = scores.split_at_mut(taken * TILE_ROWS);
 				match taken {
-					1 => dots::<1, 8, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
-					2 => dots::<2, 4, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
-					3 => dots::<3, 2, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
-					_ => dots::<4, 2, false>(q_now, wide, padded, scale, (keys, ask), scores_now),
+					1 => dots::<1, 8, false>(q_now, wide, padded, scale, (keys, first), scores_now),
+					2 => dots::<2, 4, false>(q_now, wide, padded, scale, (keys, first), scores_now),
+					3 => dots::<3, 2, false>(q_now, wide, padded, scale, (keys, first), scores_now),
+					_ => dots::<4, 2, false>(q_now, wide, padded, scale, (keys, first), scores_now),
 				}
-				(q, scores, ask) = (q_rest, scores_rest, false);
+				(q, scores, first) = (q_rest, scores_rest, false);
 			}
 		}
 
@@ -117,23 +117,23 @@ macro_rules! attention_kernels {
 				}
 			}
 			widen(values, padded, wide);
-			let (mut p, mut out, mut ask) = (p, out, true);
+			let (mut p, mut out, mut first) = (p, out, true);
 			while !out.is_empty() {
 				let taken = (out.len() / padded).min(4);
 				let (now, rest) = out.split_at_mut(taken * padded);
 				match taken {
-					1 => mix::<1, 8, false>(p, stride, wide, padded, (values, ask), now),
-					2 => mix::<2, 4, false>(p, stride, wide, padded, (values, ask), now),
-					3 => mix::<3, 2, false>(p, stride, wide, padded, (values, ask), now),
-					_ => mix::<4, 2, false>(p, stride, wide, padded, (values, ask), now),
+					1 => mix::<1, 8, false>(p, stride, wide, padded, (values, first), now),
+					2 => mix::<2, 4, false>(p, stride, wide, padded, (values, first), now),
+					3 => mix::<3, 2, false>(p, stride, wide, padded, (values, first), now),
+					_ => mix::<4, 2, false>(p, stride, wide, padded, (values, first), now),
 				}
-				(p, out, ask) = (p.get(taken * stride..).unwrap_or_default(), rest, false);
+				(p, out, first) = (p.get(taken * stride..).unwrap_or_default(), rest, false);
 			}
 		}
 
-		/// Asks for `rows` of the tile that comes soon; they need not exist.
+		/// Prefetches `rows` of the tile that comes soon; they need not exist.
 		///
-		/// Spread over the arithmetic of a tile, because the CPU has room for few requests at a time.
+		/// Calls are spread over the arithmetic of a tile, because the CPU has room for few requests at a time.
 		$(#[$attribute])*
 		fn prefetch(tile: Tile<'_>, rows: Range<usize>) {
 			for row in rows {
@@ -166,15 +166,15 @@ macro_rules! attention_kernels {
 			}
 		}
 
-		/// `Q` queries with `K` keys at a time, from the cache if `DIRECT` and else from `wide`; asks for later
-		/// keys if told to.
+		/// `Q` queries with `K` keys at a time, from the cache if `DIRECT` and else from `wide`; prefetches later
+		/// keys if `ahead`.
 		$(#[$attribute])*
 		fn dots<const Q: usize, const K: usize, const DIRECT: bool>(
 			q: &[f32],
 			wide: &[f32],
 			padded: usize,
 			scale: f32,
-			(keys, ask): (Tile<'_>, bool),
+			(keys, ahead): (Tile<'_>, bool),
 			scores: &mut [f32],
 		) {
 			const { assert!(Q * K <= PAIRS && TILE_ROWS % K == 0) };
@@ -183,7 +183,7 @@ macro_rules! attention_kernels {
 			assert!(!DIRECT || whole_rows(keys, padded));
 			let mut lanes = Lanes::default();
 			for first in (0..keys.rows).step_by(K) {
-				if ask {
+				if ahead {
 					prefetch(keys, first..first + K);
 				}
 				for part in (0..scalar::LANES).step_by(vector::LANES) {
@@ -194,7 +194,7 @@ macro_rules! attention_kernels {
 							*key = if DIRECT {
 								// After the last row, that row again.
 								let row = (first + k).min(keys.rows - 1);
-								// SAFETY: `column + LANES <= padded`, and the tile has so many whole rows.
+								// SAFETY: `column + LANES <= padded`, and all rows of the tile are whole.
 								unsafe { vector::half(keys.halves.as_ptr().add(row * keys.stride + column)) }
 							} else {
 								let start = (first + k) * padded + column;
@@ -226,15 +226,15 @@ macro_rules! attention_kernels {
 			}
 		}
 
-		/// `Q` rows of outputs, `C` registers of columns at a time, of values as [`dots`] takes keys; asks for
-		/// later values if told to.
+		/// `Q` rows of outputs, `C` registers of columns at a time, of values as [`dots`] takes keys; prefetches
+		/// later values if `ahead`.
 		$(#[$attribute])*
 		fn mix<const Q: usize, const C: usize, const DIRECT: bool>(
 			p: &[f32],
 			stride: usize,
 			wide: &[f32],
 			padded: usize,
-			(values, ask): (Tile<'_>, bool),
+			(values, ahead): (Tile<'_>, bool),
 			out: &mut [f32],
 		) {
 			let mut column = 0;
@@ -247,7 +247,7 @@ macro_rules! attention_kernels {
 					mix_columns::<Q, 1, DIRECT>(p, stride, wide, padded, values, now, out);
 					column += vector::LANES;
 				}
-				if ask {
+				if ahead {
 					// The share of the rows that these columns are of all.
 					prefetch(values, now * values.rows / padded..column * values.rows / padded);
 				}

@@ -3,12 +3,12 @@
 //! The integer sums of a block are those of the two-bit packing; after each block they become
 //! floats and are added to the totals, row by row in the lanes, in the order of the blocks.
 
-use super::{Backend, kernel, whole_rows};
+use super::{Backend, kernel, part::Part, whole_rows};
 use crate::{
 	pool::Disjoint,
 	quant::{NonFinite, QuantizedActivations},
 	ternary::{
-		BlockScales, PANEL_ROWS, Panel, TernaryMatrix,
+		PANEL_ROWS, Panel,
 		codes::Codes,
 		two_bit::{BLOCK_COLS, BLOCK_ROWS},
 	},
@@ -72,22 +72,19 @@ impl Backend {
 		Ok(())
 	}
 
-	/// Some panels of a matrix with block scales. Panels given to threads differ.
-	pub(super) fn linear_blocks(
-		&self,
-		w: &TernaryMatrix,
-		scales: &BlockScales,
-		a: &QuantizedActivations,
-		panels: Range<usize>,
-		out: &Disjoint<'_, f32>,
-	) {
+	/// Some panels of a matrix with block scales, for parts that differ between threads.
+	pub(super) fn linear_blocks(&self, part: &Part<'_, '_>, a: &QuantizedActivations) {
+		let w = part.w;
+		let Some(scales) = w.blocks() else {
+			unreachable!("`way` chose by the scales");
+		};
 		let tokens = TOKEN_CHUNK.min(a.tokens);
 		let mut work = Work {
 			codes: Codes::zeroed(),
 			sums: vec![[0; PANEL_ROWS]; tokens],
 			totals: vec![[0.0; PANEL_ROWS]; tokens],
 		};
-		for panel in panels {
+		for panel in part.panels.clone() {
 			let Panel::TwoBit(blocks) = w.panel(panel) else {
 				unreachable!("weights with block scales are packed in two bits");
 			};
@@ -112,7 +109,7 @@ impl Backend {
 				for (token, totals) in tokens.zip(&work.totals) {
 					// SAFETY: each panel is in one thread's range, so its rows are written by one
 					// thread.
-					let out = unsafe { out.part(token * w.rows() + panel.first, count) };
+					let out = unsafe { part.out.part(token * w.rows() + panel.first, count) };
 					out.copy_from_slice(&totals[..count]);
 				}
 			}

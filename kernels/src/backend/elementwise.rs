@@ -65,7 +65,7 @@ impl Backend {
 		});
 	}
 
-	/// Softmax in place; see [`crate::math::softmax`].
+	/// Softmax in place; see [`crate::scalar::softmax`].
 	pub fn softmax(&self, values: &mut [f32]) {
 		kernel!(self, softmax(values));
 	}

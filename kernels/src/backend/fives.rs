@@ -4,9 +4,9 @@
 //! all panels of a thread pass, four by four. Each thread builds its own tables: none waits for another that builds them,
 //! and the weights that come first are on their way from memory meanwhile.
 
-use super::{Backend, kernel, linear::Part};
+use super::{Backend, kernel, part::Part};
 use crate::{
-	Isa, memory,
+	memory,
 	pool::Disjoint,
 	quant::QuantizedActivations,
 	scalar,
@@ -17,12 +17,6 @@ use crate::{
 	},
 };
 use std::{cell::RefCell, iter::repeat};
-
-/// The most tokens that look up each for itself, two at a time: unpacking for all takes longer than they do, and more
-/// are faster by `fives_many`.
-const FEW_TOKENS: usize = 13;
-/// Panels that make a part of the work, if there are so many: fewer would use tables little.
-pub(super) const PART_PANELS: usize = 16;
 
 /// Panels that stand together, or those of them that are a thread's.
 struct Piece<'a, 'b> {
@@ -49,24 +43,19 @@ struct Tables {
 }
 
 impl Backend {
-	/// Whether weights that are five in a byte are looked up for each token, rather than unpacked for all.
-	pub(super) fn looks_up_each(&self, tokens: usize) -> bool {
-		tokens == 1 || self.isa() == Isa::Avx512Vbmi && tokens <= FEW_TOKENS
-	}
-
 	/// Matrices times few vectors, for parts that differ between threads.
-	pub(super) fn few_tokens_fives(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
+	pub(super) fn each_token_fives(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
 		TABLES.with_borrow_mut(|tables| {
 			if tables.id != a.id {
 				(tables.id, tables.built) = (a.id, 0);
 				let len = tables.tables.len().max(a.tokens * fives::groups(a.cols));
 				tables.tables.resize(len, Table([0; 256]));
 			}
-			self.few_tokens_by_tables(parts, a, tables);
+			self.each_token_by_tables(parts, a, tables);
 		});
 	}
 
-	/// Builds a token's tables of a block of columns, and asks for its weights of some panels.
+	/// Builds a token's tables of a block of columns, and prefetches the weights that meet them first.
 	fn build_block(&self, q: &[i8], first: Option<PanelBlock<'_>>, tables: &mut [Table]) {
 		let weights = first
 			.iter()
@@ -79,7 +68,7 @@ impl Backend {
 		}
 	}
 
-	fn few_tokens_by_tables(
+	fn each_token_by_tables(
 		&self,
 		parts: &[Part<'_, '_>],
 		a: &QuantizedActivations,

@@ -5,15 +5,16 @@
 
 use super::{
 	Backend,
-	linear::{Part, each_panel, panels_of_one_scale},
 	lookup::transpose,
+	part::{Part, each_panel},
+	way::FIVES_TABLES_TOKENS,
 };
 use crate::{
 	Isa,
-	memory::ask,
+	memory::prefetch_line,
 	quant::QuantizedActivations,
 	ternary::{
-		PANEL_ROWS, Packing, Panel,
+		PANEL_ROWS, Panel,
 		codes::BLOCK_COLS,
 		fives::{self, BLOCK_GROUPS, GROUP_COLS, Group, PanelBlock, PanelGroups, TURNS},
 	},
@@ -22,18 +23,13 @@ use crate::{
 		avx512vbmi::fives_many::{self, LANES, Lanes, NO_LANES, TOGETHER, Tables},
 	},
 };
-use std::{array, cell::RefCell, ops::RangeInclusive};
+use std::{array, cell::RefCell};
 
-/// The tokens that it is for: for fewer, lanes of the tables are idle; for more, unpacking pays.
-const TOKENS: RangeInclusive<usize> = 14..=LANES;
-/// From how many panels of a thread on tables pay.
-const MIN_PANELS: usize = 8;
-/// Panels that make a part of the work, if there are so many: filling tables costs as much as some of them.
-pub(super) const PART_PANELS: usize = 48;
-/// Panels that pass by filled tables: their sums of 16 bits, 2 KiB each, stay in the second-level cache.
+/// Panels of a tile: for them tables are filled once. Their sums of 16 bits, 2 KiB each, stay in the second-level cache.
 const TILE_PANELS: usize = 128;
 
 const _: () = assert!(BLOCK_GROUPS.is_multiple_of(TOGETHER));
+const _: () = assert!(*FIVES_TABLES_TOKENS.end() == LANES);
 // The sums of a block fit 16 bits.
 const _: () = assert!(BLOCK_COLS * 127 <= i16::MAX as usize);
 
@@ -64,7 +60,7 @@ impl Scratch {
 		}
 	}
 
-	/// For so many panels. Sums start at those of the values: they are of codes, which are weights plus one.
+	/// Makes room for `panels` panels. Their sums start at those of the values: they are of codes, weights plus one.
 	fn start(&mut self, panels: usize, values: &[i32]) {
 		let len = self.found.len().max(panels);
 		self.found.resize(len, [NO_LANES; PANEL_ROWS]);
@@ -75,7 +71,7 @@ impl Scratch {
 		}
 	}
 
-	/// Widens what was found.
+	/// Adds what was looked up, in 16 bits, to the sums of 32.
 	#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c,bmi2")]
 	fn fold(&mut self, panels: usize) {
 		for (found, sums) in self.found[..panels].iter_mut().zip(&mut self.sums) {
@@ -92,24 +88,12 @@ struct Piece<'a, 'b> {
 }
 
 impl Backend {
-	/// Whether tables may be faster for so many tokens.
-	pub(super) fn may_look_up_fives(&self, tokens: usize) -> bool {
-		self.isa() == Isa::Avx512Vbmi && TOKENS.contains(&tokens)
-	}
-
-	/// Whether tables are faster for some parts by all tokens.
-	pub(super) fn prefers_fives_lookup(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
-		let fives = parts.iter().all(|part| part.w.packing() == Packing::Fives);
-		let panels = panels_of_one_scale(parts);
-		self.may_look_up_fives(tokens) && fives && panels.is_some_and(|panels| panels >= MIN_PANELS)
-	}
-
 	/// Matrices times matrix, for parts that differ between threads and are five in a byte; at most [`LANES`] tokens.
 	pub(super) fn look_up_fives(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
 		assert!(self.isa() == Isa::Avx512Vbmi && a.tokens <= LANES);
 		let pieces = each_panel(parts).into_iter().map(|(part, panel)| {
 			let Panel::Fives(groups, _) = part.w.panel(panel) else {
-				unreachable!("`prefers_fives_lookup` looked")
+				unreachable!("`way` chose by the packing")
 			};
 			Piece {
 				part,
@@ -127,7 +111,7 @@ impl Backend {
 				unsafe { look_up(scratch, pieces, a) };
 				for (piece, sums) in pieces.iter().zip(&scratch.sums) {
 					let (part, sums) = (piece.part, &sums[..a.tokens]);
-					self.put_rows(part.w, a, piece.panel, 0, sums, part.out);
+					self.put_rows(part, a, piece.panel, 0, sums);
 				}
 			}
 		});
@@ -163,12 +147,15 @@ fn look_up(scratch: &mut Scratch, pieces: &[Piece<'_, '_>], a: &QuantizedActivat
 				}
 			}
 			for (i, (block, found)) in blocks.iter().zip(&mut scratch.found).enumerate() {
-				// Those of the next groups from memory, and again shortly before they are needed: what is asked for
-				// may be dropped.
+				// The next groups are prefetched from memory, and again shortly before they are needed: the CPU may drop
+				// a prefetch.
 				let later = three(block, first + TOGETHER, groups);
-				later.iter().for_each(|group| ask::<false>(group.as_ptr()));
+				later
+					.iter()
+					.for_each(|group| prefetch_line::<false>(group.as_ptr()));
 				let soon = three(blocks.get(i + 2).unwrap_or(block), first, groups);
-				soon.iter().for_each(|group| ask::<true>(group.as_ptr()));
+				soon.iter()
+					.for_each(|group| prefetch_line::<true>(group.as_ptr()));
 				let three = three(block, first, groups);
 				fives_many::look_up(&scratch.tables, three, found);
 			}
@@ -177,7 +164,7 @@ fn look_up(scratch: &mut Scratch, pieces: &[Piece<'_, '_>], a: &QuantizedActivat
 	scratch.fold(pieces.len());
 }
 
-/// Some of so many groups: behind the last one, any will do.
+/// The groups from `first` on, of `groups`: behind the last one, any will do.
 fn three<'a>(block: &PanelBlock<'a>, first: usize, groups: usize) -> [&'a Group; TOGETHER] {
 	array::from_fn(|at| block.group((first + at).min(groups - 1)))
 }
@@ -188,6 +175,7 @@ mod tests {
 		super::linear::tests::{at_extremes, check, random},
 		*,
 	};
+	use crate::ternary::Packing;
 
 	/// Also for fewer panels and tokens than tables pay for.
 	fn check_lookups(shape: (usize, usize, usize), value: impl Fn(usize) -> (i8, f32)) {

@@ -1,8 +1,11 @@
 //! Quantised activations and linear layers.
 
-use super::{Backend, kernel};
+use super::{
+	Backend, kernel,
+	part::{Part, parts},
+	way::Way,
+};
 use crate::{
-	Isa,
 	pool::Disjoint,
 	quant::{NonFinite, QuantizedActivations},
 	scalar,
@@ -12,38 +15,10 @@ use crate::{
 		dense, two_bit,
 	},
 };
-use std::ops::Range;
 
 /// Tokens whose sums are kept while the weights of a panel are unpacked block by block: with them,
 /// the quantised values of as many tokens stay in the second-level cache.
 const TOKEN_CHUNK: usize = 128;
-
-/// The most tokens that look up dense weights one after the other: unpacking for all takes longer than they do.
-const DENSE_TOKENS: usize = 7;
-/// The same for two-bit weights, and where masks and dot products take a register of 64 bytes.
-const TWO_BIT_TOKENS: usize = 3;
-const TWO_BIT_TOKENS_512: usize = 6;
-
-/// Panels of a matrix for one thread, and the whole output.
-pub(super) struct Part<'a, 'b> {
-	pub(super) w: &'a TernaryMatrix,
-	pub(super) out: &'a Disjoint<'b, f32>,
-	pub(super) panels: Range<usize>,
-}
-
-/// How many panels the parts have, if every matrix has one scale.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn panels_of_one_scale(parts: &[Part<'_, '_>]) -> Option<usize> {
-	let one_scale = parts.iter().all(|part| part.w.blocks().is_none());
-	one_scale.then(|| parts.iter().map(|part| part.panels.len()).sum())
-}
-
-/// Each panel of the parts.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn each_panel<'p, 'a, 'b>(parts: &'p [Part<'a, 'b>]) -> Vec<(&'p Part<'a, 'b>, usize)> {
-	let panels = |part: &'p Part<'a, 'b>| part.panels.clone().map(move |panel| (part, panel));
-	parts.iter().flat_map(panels).collect()
-}
 
 impl Backend {
 	/// Quantises `x`, rows of `cols` activations, one row per token.
@@ -62,7 +37,8 @@ impl Backend {
 		out: &mut QuantizedActivations,
 	) -> Result<(), NonFinite> {
 		self.quantize_blocks(x, cols, cols, out)?;
-		if self.packing() == Packing::Dense && self.takes_each(Packing::Dense, out.tokens) {
+		let dense = self.packing() == Packing::Dense;
+		if dense && self.way(Packing::Dense, out.tokens, 1, true) == Way::EachToken {
 			let mut tables = std::mem::take(&mut out.tables);
 			self.build_tables(out, &mut tables);
 			out.tables = tables;
@@ -94,9 +70,8 @@ impl Backend {
 		layers: &mut [(&TernaryMatrix, &mut [f32])],
 	) {
 		let (tokens, cols) = (a.tokens, a.cols);
-		let mut work = 0;
-		let (mut dense, mut fives) = (false, false);
-		let mut jobs = Vec::with_capacity(layers.len());
+		let (mut work, mut grain, mut by_tables) = (0, 1, false);
+		let mut matrices = Vec::with_capacity(layers.len());
 		for (w, out) in layers {
 			assert_eq!(w.cols(), cols, "activations do not fit the matrix");
 			assert_eq!(
@@ -110,85 +85,55 @@ impl Backend {
 				"activations are quantised by other blocks than the weights"
 			);
 			work += w.rows() * cols * tokens;
-			dense |= w.packing() == Packing::Dense;
-			fives |= w.packing() == Packing::Fives;
-			jobs.push((*w, Disjoint::new(out)));
+			// As if there were panels enough: how many a thread gets follows from the grain.
+			let way = self.way(w.packing(), tokens, usize::MAX, true);
+			grain = grain.max(way.grain());
+			by_tables |= way == Way::EachToken && w.packing() == Packing::Dense;
+			matrices.push((*w, Disjoint::new(out)));
 		}
 		let mut own = Vec::new();
-		let each = dense && self.takes_each(Packing::Dense, tokens);
-		let tables = if each && a.tables.is_empty() {
+		let tables = if by_tables && a.tables.is_empty() {
 			self.build_tables(a, &mut own);
 			&own
 		} else {
 			&a.tables
 		};
-		let panels: usize = jobs.iter().map(|(w, _)| w.panels()).sum();
-		self.split_by(self.grain(tokens, fives), panels, work, |range| {
-			let mut skipped = 0;
-			let parts = jobs.iter().map(|(w, out)| {
-				// What is in the range of this matrix.
-				let here = range.start.max(skipped)..range.end.min(skipped + w.panels());
-				let panels = here.start - skipped..here.end.saturating_sub(skipped);
-				skipped += w.panels();
-				Part { w, out, panels }
-			});
-			let parts = parts.filter(|part| !part.panels.is_empty());
-			let (fives, parts): (Vec<_>, Vec<_>) = parts
-				.partition(|part| self.looks_up_each(tokens) && part.w.packing() == Packing::Fives);
-			self.few_tokens_fives(&fives, a);
-			#[cfg(target_arch = "x86_64")]
-			if self.prefers_lookup(tokens, &parts) {
-				return self.look_up(&parts, a);
-			}
-			#[cfg(target_arch = "x86_64")]
-			if self.prefers_fives_lookup(tokens, &parts) {
-				return self.look_up_fives(&parts, a);
-			}
-			#[cfg(target_arch = "x86_64")]
-			if self.prefers_mixed(tokens, &parts) {
-				return self.mix(&parts, a);
-			}
-			for Part { w, out, panels } in parts {
-				if let Some(scales) = w.blocks() {
-					self.linear_blocks(w, scales, a, panels, out);
-				} else if self.takes_each(w.packing(), tokens) {
-					self.few_tokens(w, a, tables, panels, out);
-				} else {
-					self.many_tokens(w, a, panels, out);
-				}
+		let panels: usize = matrices.iter().map(|(w, _)| w.panels()).sum();
+		self.split_by(grain, panels, work, |range| {
+			let parts = parts(&matrices, range);
+			for parts in parts.chunk_by(Part::is_like) {
+				self.multiply_parts(parts, a, tables);
 			}
 		});
 	}
 
-	/// Panels that a part of the work has at least, if there are so many.
-	fn grain(&self, tokens: usize, fives: bool) -> usize {
-		if fives && self.looks_up_each(tokens) {
-			return super::fives::PART_PANELS;
-		}
-		#[cfg(target_arch = "x86_64")]
-		if self.may_look_up(tokens) {
-			return super::lookup::PART_PANELS;
-		}
-		#[cfg(target_arch = "x86_64")]
-		if fives && self.may_look_up_fives(tokens) {
-			return super::fives_many::PART_PANELS;
-		}
-		#[cfg(target_arch = "x86_64")]
-		if self.may_mix(tokens) {
-			return super::mixed::PART_PANELS;
-		}
-		1
-	}
-
-	/// Whether tokens are multiplied one after the other, by weights that are not five in a byte.
-	fn takes_each(&self, packing: Packing, tokens: usize) -> bool {
-		match packing {
-			Packing::Dense => tokens <= DENSE_TOKENS,
-			Packing::TwoBit => match self.isa() {
-				Isa::Avx512 | Isa::Avx512Vbmi => tokens <= TWO_BIT_TOKENS_512,
-				_ => tokens <= TWO_BIT_TOKENS,
-			},
-			Packing::Fives => false,
+	/// Matrices of one packing and kind of scales times all tokens, for parts that differ between threads; `tables` are
+	/// those of dense weights, where tokens look them up one after the other.
+	fn multiply_parts(
+		&self,
+		parts: &[Part<'_, '_>],
+		a: &QuantizedActivations,
+		tables: &[dense::Table],
+	) {
+		let first = &parts[0];
+		let panels = parts.iter().map(|part| part.panels.len()).sum();
+		match self.way(first.w.packing(), a.tokens, panels, first.has_one_scale()) {
+			Way::EachToken => parts
+				.iter()
+				.for_each(|part| self.each_token(part, a, tables)),
+			Way::EachFives => self.each_token_fives(parts, a),
+			#[cfg(target_arch = "x86_64")]
+			Way::Tables => self.look_up(parts, a),
+			#[cfg(target_arch = "x86_64")]
+			Way::FivesTables => self.look_up_fives(parts, a),
+			#[cfg(target_arch = "x86_64")]
+			Way::Mixed => self.mix(parts, a),
+			#[cfg(not(target_arch = "x86_64"))]
+			Way::Tables | Way::FivesTables | Way::Mixed => {
+				unreachable!("chosen for levels of x86-64 alone")
+			}
+			Way::Blocks => parts.iter().for_each(|part| self.linear_blocks(part, a)),
+			Way::Unpacked => parts.iter().for_each(|part| self.unpacked(part, a)),
 		}
 	}
 
@@ -202,15 +147,9 @@ impl Backend {
 		}
 	}
 
-	/// Matrix times few vectors, one after the other while a panel is in a cache. Panels given to threads differ.
-	fn few_tokens(
-		&self,
-		w: &TernaryMatrix,
-		a: &QuantizedActivations,
-		tables: &[dense::Table],
-		panels: Range<usize>,
-		out: &Disjoint<'_, f32>,
-	) {
+	/// Matrix times few vectors, one after the other while a panel is in a cache, for parts that differ between threads.
+	fn each_token(&self, part: &Part<'_, '_>, a: &QuantizedActivations, tables: &[dense::Table]) {
+		let (w, panels) = (part.w, part.panels.clone());
 		let of_token = dense::padded_cols(a.cols) / 3;
 		for panel in panels {
 			let weights = w.panel(panel);
@@ -226,7 +165,7 @@ impl Backend {
 					Panel::Fives(..) => unreachable!("these are looked up or unpacked"),
 				};
 				// SAFETY: each panel is in one thread's range, so its rows are written by one thread.
-				let out = unsafe { out.part(token * w.rows() + first, count) };
+				let out = unsafe { part.out.part(token * w.rows() + first, count) };
 				for (out, dot) in out.iter_mut().zip(dots) {
 					*out = scalar::rescale(dot, a.inv[token], w.scale());
 				}
@@ -244,17 +183,12 @@ impl Backend {
 		dots
 	}
 
-	/// Matrix times matrix, for some panels. Panels given to threads differ.
-	fn many_tokens(
-		&self,
-		w: &TernaryMatrix,
-		a: &QuantizedActivations,
-		panels: Range<usize>,
-		out: &Disjoint<'_, f32>,
-	) {
+	/// Matrix times matrix, for parts that differ between threads.
+	fn unpacked(&self, part: &Part<'_, '_>, a: &QuantizedActivations) {
+		let w = part.w;
 		let mut codes = Codes::zeroed();
 		let mut sums = vec![[0; PANEL_ROWS]; a.tokens.min(TOKEN_CHUNK)];
-		for panel in panels {
+		for panel in part.panels.clone() {
 			for chunk in (0..a.tokens).step_by(TOKEN_CHUNK) {
 				let tokens = TOKEN_CHUNK.min(a.tokens - chunk);
 				let sums = &mut sums[..tokens];
@@ -264,27 +198,27 @@ impl Backend {
 					let q = &a.q[chunk * a.stride + block * codes::BLOCK_COLS..];
 					kernel!(self, multiply(&codes.0[..steps], q, a.stride, sums));
 				}
-				self.put_rows(w, a, panel, chunk, sums, out);
+				self.put_rows(part, a, panel, chunk, sums);
 			}
 		}
 	}
 
-	/// Writes the outputs of a panel's rows for tokens from `first` on, from sums of products of codes. Panels given to
-	/// threads differ.
+	/// Writes the outputs of a panel's rows for tokens from `first` on, from sums of products of codes. The panel is of the
+	/// part, and parts differ between threads.
 	pub(super) fn put_rows(
 		&self,
-		w: &TernaryMatrix,
+		part: &Part<'_, '_>,
 		a: &QuantizedActivations,
 		panel: usize,
 		first: usize,
 		sums: &[[i32; PANEL_ROWS]],
-		out: &Disjoint<'_, f32>,
 	) {
+		let w = part.w;
 		let row = panel * PANEL_ROWS;
 		let count = PANEL_ROWS.min(w.rows() - row);
 		for (token, dots) in (first..).zip(sums) {
 			// SAFETY: each panel is in one thread's range, so its rows are written by one thread.
-			let out = unsafe { out.part(token * w.rows() + row, count) };
+			let out = unsafe { part.out.part(token * w.rows() + row, count) };
 			let (sum, inv) = (a.sums[token], a.inv[token]);
 			kernel!(self, rescale_rows(dots, sum, inv, w.scale(), out));
 		}

@@ -1,12 +1,11 @@
 //! Matrix times matrix by table lookup, where that is faster than multiplying.
 //!
-//! Panels pass by tables of a few columns for sixteen tokens, block of columns by block: unpack the block's
-//! weights of all panels in a tile; for each sixteen tokens and each group of steps, fill the tables and let
-//! all panels look up. Sums of 16 bits are widened when the next block could make them overflow.
+//! Tables are of a few columns and sixteen tokens. Block of columns by block: unpack the block's weights of all
+//! panels in a tile; for each sixteen tokens and each group of steps, fill the tables and let all panels look up. Sums of 16 bits are widened when the next block could make them overflow.
 
 use super::{
 	Backend,
-	linear::{Part, each_panel, panels_of_one_scale},
+	part::{Part, each_panel},
 };
 use crate::{
 	Isa,
@@ -20,16 +19,10 @@ use crate::{
 };
 use std::{cell::RefCell, ops::Range};
 
-/// From how many tokens on tables pay: three quarters of their lanes.
-const MIN_TOKENS: usize = 12;
-/// From how many panels of a thread on tables pay: filling costs as much as multiplying two.
-const MIN_PANELS: usize = 4;
 /// Runs of sixteen tokens for which weights are unpacked once.
 const RUNS: usize = 4;
-/// Panels that pass by a filled table. Their sums and offsets, each at most 256 KiB, stay in the second-level cache.
+/// Panels of a tile: for them a table is filled once. Their sums and offsets, each at most 256 KiB, stay in the second-level cache.
 const TILE_PANELS: usize = 32;
-/// Panels that make a part of the work, if there are so many.
-pub(super) const PART_PANELS: usize = 16;
 /// Groups of steps in a block.
 const BLOCK_GROUPS: usize = BLOCK_STEPS / GROUP;
 
@@ -82,17 +75,6 @@ impl Scratch {
 }
 
 impl Backend {
-	/// Whether tables may be faster for so many tokens.
-	pub(super) fn may_look_up(&self, tokens: usize) -> bool {
-		self.isa() == Isa::Avx2 && tokens >= MIN_TOKENS
-	}
-
-	/// Whether tables are faster for some parts by all tokens.
-	pub(super) fn prefers_lookup(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
-		let panels = panels_of_one_scale(parts);
-		self.may_look_up(tokens) && panels.is_some_and(|panels| panels >= MIN_PANELS)
-	}
-
 	/// Matrices times matrix, for parts that differ between threads.
 	pub(super) fn look_up(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
 		assert_eq!(self.isa(), Isa::Avx2);

@@ -7,7 +7,8 @@
 
 use super::{
 	Backend, kernel,
-	linear::{Part, each_panel, panels_of_one_scale},
+	part::{Part, each_panel},
+	way::MIXED_TOKENS,
 };
 use crate::{
 	Isa,
@@ -15,6 +16,7 @@ use crate::{
 	ternary::{
 		PANEL_ROWS,
 		codes::{self, BLOCK_COLS, Codes},
+		unpack,
 	},
 	x86::avx512::{
 		self,
@@ -27,15 +29,9 @@ use std::{cell::RefCell, hint::black_box, ops::Range, sync::OnceLock, time::Inst
 
 /// How much faster lookups have to be in the measurement, to pay for the tables as well.
 const GAIN: f64 = 1.15;
-/// From how many tokens on: fewer unpack weights for too little.
-const MIN_TOKENS: usize = 8;
-/// From how many panels of a thread on: fewer use tables too little.
-const MIN_PANELS: usize = 4;
-/// Panels that make a part of the work, if there are so many.
-pub(super) const PART_PANELS: usize = 16;
-/// Tokens that pass by unpacked weights.
+/// Tokens by which weights are multiplied once they are unpacked.
 const TOKEN_CHUNK: usize = 20 * TILE_TOKENS;
-/// Panels that pass by filled tables: their sums, 700 KiB, and the tables, 200 KiB, fit a second-level cache of 1 MiB.
+/// Panels for which tables are filled once: their sums, 700 KiB, and the tables, 200 KiB, fit a second-level cache of 1 MiB.
 const TILE_PANELS: usize = 20;
 
 thread_local! {
@@ -80,7 +76,7 @@ fn tiles(tokens: usize) -> impl Iterator<Item = Tile> {
 }
 
 /// Whether this CPU is faster with lookups than without, for 42 tokens: some tenths of a millisecond, once.
-fn lookups_pay() -> bool {
+pub(super) fn lookups_pay() -> bool {
 	static PAY: OnceLock<bool> = OnceLock::new();
 	*PAY.get_or_init(|| {
 		const TOKENS: usize = 6 * TILE_TOKENS;
@@ -111,25 +107,10 @@ fn lookups_pay() -> bool {
 }
 
 impl Backend {
-	/// Whether this level has lookups for so many tokens.
-	fn can_mix(&self, tokens: usize) -> bool {
-		tokens >= MIN_TOKENS && matches!(self.isa(), Isa::Avx512 | Isa::Avx512Vbmi)
-	}
-
-	/// Whether lookups may be faster for so many tokens.
-	pub(super) fn may_mix(&self, tokens: usize) -> bool {
-		self.can_mix(tokens) && lookups_pay()
-	}
-
-	/// Whether lookups are faster for some parts by all tokens.
-	pub(super) fn prefers_mixed(&self, tokens: usize, parts: &[Part<'_, '_>]) -> bool {
-		let panels = panels_of_one_scale(parts);
-		self.may_mix(tokens) && panels.is_some_and(|panels| panels >= MIN_PANELS)
-	}
-
-	/// Matrices times matrix, for parts that differ between threads; at least [`MIN_TOKENS`] tokens.
+	/// Matrices times matrix, for parts that differ between threads; at least [`MIXED_TOKENS`] tokens.
 	pub(super) fn mix(&self, parts: &[Part<'_, '_>], a: &QuantizedActivations) {
-		assert!(self.can_mix(a.tokens));
+		assert!(matches!(self.isa(), Isa::Avx512 | Isa::Avx512Vbmi));
+		assert!(a.tokens >= MIXED_TOKENS, "tiles would be too small");
 		let panels = each_panel(parts);
 		let chunks = a.tokens.div_ceil(TOKEN_CHUNK);
 		let tiles = panels.len().div_ceil(TILE_PANELS).max(1);
@@ -197,18 +178,18 @@ impl Backend {
 				let (most, last) = tiles.split_at(tiles.len() - 1);
 				// SAFETY: as above.
 				unsafe { mixed::multiply(steps, lanes, q, most, tables, sums) };
-				// What is asked for earlier is not in the first-level cache any more when it is needed.
+				// Prefetched earlier, it would be evicted from the first-level cache before it is needed.
 				let next = panels.get(i + 1).map(|next| (next, block));
 				let next = next.or((block + 1 < blocks).then_some((&panels[0], block + 1)));
 				if let Some(((part, panel), block)) = next {
-					codes::prefetch(part.w.panel(*panel), a.cols, block);
+					unpack::prefetch(part.w.panel(*panel), a.cols, block);
 				}
 				// SAFETY: as above.
 				unsafe { mixed::multiply(steps, lanes, q, last, &tables[most.len()..], sums) };
 			}
 		}
 		for ((part, panel), sums) in panels.iter().zip(sums.chunks_exact(tokens.len())) {
-			self.put_rows(part.w, a, *panel, tokens.start, sums, part.out);
+			self.put_rows(part, a, *panel, tokens.start, sums);
 		}
 	}
 }
@@ -258,7 +239,7 @@ mod tests {
 
 	#[test]
 	fn tiles_are_of_all_tokens_and_never_small() {
-		for tokens in MIN_TOKENS..=TOKEN_CHUNK {
+		for tokens in MIXED_TOKENS..=TOKEN_CHUNK {
 			let mut next = 0;
 			for tile in tiles(tokens) {
 				assert_eq!(tile.first, next);

@@ -23,6 +23,8 @@ mod linear;
 mod lookup;
 #[cfg(target_arch = "x86_64")]
 mod mixed;
+mod part;
+mod way;
 
 pub use attention::{AttentionJob, KV_PAGE_ROWS};
 pub use best::Best;
@@ -30,8 +32,9 @@ pub use best::Best;
 /// Below this many multiplications or elements, waking threads costs more than it saves.
 const PARALLEL_WORK: usize = 1 << 15;
 
-/// The least work of a part when a thread has several, and the most parts of a thread.
+/// The fewest multiplications in a part, when a thread gets several parts.
 const PART_WORK: usize = 1 << 19;
+/// The most parts that a thread gets.
 const MAX_PARTS: usize = 4;
 
 /// An instruction set and a thread pool.

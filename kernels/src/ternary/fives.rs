@@ -2,10 +2,10 @@
 //!
 //! Five weights `a` to `e` of a row make `t = 81a + 27b + 9c + 3d + e` in -121..=121: a sign in the byte's
 //! highest bit and seven bits for the magnitude. They are of every fourth column: four groups have twenty
-//! columns, group `i` of them those from `i` on, so that four codes of consecutive columns come from four bytes. For one token the dot product of five
-//! weights with five activations has only 122 values up to sign, so a kernel builds a [`Table`] of them for
-//! each five columns and looks them up, 64 rows at a time, where the CPU permutes bytes of two registers
-//! (`vpermi2b`, which does not look at the highest bit of an index).
+//! columns, group `i` of them those from `i` on, so that four codes of consecutive columns come from four
+//! bytes. For one token the dot product of five weights with five activations has only 122 values up to sign,
+//! so a kernel builds a [`Table`] of them for each five columns and looks them up, 64 rows at a time, where the
+//! CPU permutes bytes of two registers (`vpermi2b`, which ignores the highest bit of an index).
 //!
 //! A group is the five columns of a panel of 64 rows, a byte each, in the order of [`position`]. Four
 //! panels stand together: the first group of each, then the second of each, so that four registers of
@@ -245,7 +245,7 @@ pub(super) fn panel(bytes: &[u8], rows: usize, cols: usize, panel: usize) -> Pan
 	}
 }
 
-/// Unpacks groups to codes: of so many columns only, a multiple of four.
+/// Unpacks the first `cols` columns of the groups to codes; `cols` is a multiple of four.
 #[inline(always)]
 pub(crate) fn unpack(panel: PanelBlock<'_>, cols: usize, codes: &mut codes::Codes) {
 	for (turn, steps) in codes.0[..cols / 4].chunks_mut(GROUP_COLS).enumerate() {

@@ -1,7 +1,7 @@
 //! Ternary weight matrices, packed once for the way that kernels read them.
 //!
 //! Rows form panels of 64, whatever the packing: a panel is what one thread computes whole.
-//! [`Packing`] says how the weights of a panel are stored; `codes` is the form to which both are
+//! [`Packing`] says how the weights of a panel are stored; `codes` is the form to which all are
 //! unpacked when many tokens share the weights.
 
 use crate::{math::f16_to_f32, memory::Memory};
@@ -13,6 +13,7 @@ pub(crate) mod fives;
 mod formats;
 mod pack;
 pub(crate) mod two_bit;
+pub(crate) mod unpack;
 
 pub use formats::{I2Block, Q2Block};
 pub use pack::{Observer, PackOptions, RowOrder};
@@ -103,9 +104,9 @@ impl BlockScales {
 pub enum PackError {
 	/// The shape is empty, too wide or not a multiple of what the format needs.
 	Shape {
-		/// Number of rows asked for.
+		/// Number of rows requested.
 		rows: usize,
-		/// Number of columns asked for.
+		/// Number of columns requested.
 		cols: usize,
 	},
 	/// The input has another length than the shape says.
@@ -126,7 +127,7 @@ pub enum PackError {
 	Scale(f32),
 	/// The system has no memory for the packed weights.
 	Memory {
-		/// Bytes asked for.
+		/// Bytes requested.
 		bytes: usize,
 	},
 }

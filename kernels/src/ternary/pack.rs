@@ -74,7 +74,7 @@ impl From<Packing> for PackOptions<'_> {
 pub(super) enum Scale {
 	/// One factor for all.
 	One(f32),
-	/// Factors for each block of so many columns of a row, row by row as in the file.
+	/// The columns in a block, and a factor for each block of a row, row by row as in the file.
 	Blocks(usize, Vec<u16>),
 }
 

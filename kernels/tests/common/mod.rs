@@ -24,6 +24,16 @@ pub(crate) fn config() -> ProptestConfig {
 	}
 }
 
+/// How far apart the numbers of a sweep are: `usual`, or 1 where `ARIA_EXHAUSTIVE` is set. That takes minutes for each
+/// test, and `scripts/test --long` does it.
+pub(crate) fn stride(usual: usize) -> usize {
+	if std::env::var_os("ARIA_EXHAUSTIVE").is_some() {
+		1
+	} else {
+		usual
+	}
+}
+
 /// One backend for 1, 2 and 3 threads and every supported level, or the one that `ARIA_ISA` names.
 pub(crate) fn backends() -> &'static [Backend] {
 	static BACKENDS: OnceLock<Vec<Backend>> = OnceLock::new();

@@ -294,7 +294,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig::with_cases(64))]
+	#![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
 	#[test]
 	fn invariants_hold_and_versions_rise_after_every_step(

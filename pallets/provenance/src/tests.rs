@@ -398,7 +398,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig::with_cases(64))]
+	#![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
 	#[test]
 	fn invariants_hold_after_every_step(steps in proptest::collection::vec(step(), 1..150)) {

@@ -16,7 +16,7 @@ use std::ops::Range;
 const TILE_QUERIES: usize = 16;
 /// Positions that a thread takes for all heads before it goes on: they stay in the second-level cache.
 const BLOCK: usize = 64;
-/// Columns of values that one thread takes at least: a line of the cache.
+/// Columns of values that one thread takes at least: a cache line.
 const STRIP: usize = 32;
 
 // Tiles and blocks start where pages do, and none crosses into the next page.

@@ -9,13 +9,13 @@ thread_local! {
 	pub(super) static OWN: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Elements in a line of the cache.
+/// Elements in a cache line.
 const LINE: usize = 16;
 
 /// Calls `f` with `len` elements of unspecified contents, kept from call to call.
 ///
-/// They begin with a line of the cache, and so does whatever lies a multiple of sixteen further on:
-/// loads that cross lines take twice the time.
+/// They start at a cache line, as does every element a multiple of sixteen further on: loads that cross lines take
+/// twice the time.
 pub(super) fn with_memory(
 	memory: &'static LocalKey<Cell<Vec<f32>>>,
 	len: usize,

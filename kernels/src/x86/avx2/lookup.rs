@@ -104,7 +104,7 @@ pub(crate) fn fill(columns: &[Columns; GROUP], tables: &mut Tables) {
 	}
 }
 
-/// Adds what a group of steps contributes to a panel's rows. The caller sees to it that sums fit 16 bits.
+/// Adds what a group of steps contributes to a panel's rows. The caller ensures that sums fit 16 bits.
 #[target_feature(enable = "avx2,f16c")]
 pub(crate) fn look_up(tables: &Tables, offsets: &[Offsets; PAIRS], sums: &mut [Sums; PANEL_ROWS]) {
 	let tables: *const u8 = tables.0.as_ptr().cast();

@@ -3,10 +3,10 @@
 use crate::scalar::LANES;
 use core::arch::x86_64::*;
 
-/// Elements of two bytes in a line of the cache.
+/// Elements of two bytes in a cache line.
 const LINE: usize = 32;
 
-/// Asks for a row that will be read soon; it need not exist.
+/// Prefetches a row that will be read soon; it need not exist.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
 pub(crate) fn prefetch(row: *const u16, width: usize) {

@@ -1,13 +1,14 @@
 //! Five weights in a byte.
 
-use crate::memory::{AHEAD, ask};
+use crate::memory::{AHEAD, prefetch_line};
 use crate::ternary::{
 	PANEL_ROWS, Panel,
-	codes::{self, BLOCK_COLS, Codes},
+	codes::{BLOCK_COLS, Codes},
 	fives::{
 		BLOCK_GROUPS, DIGITS, FOLD_GROUPS, GROUP_COLS, HIGH, PANELS, PanelBlock, TURNS, Table,
 		group_values,
 	},
+	unpack,
 };
 use core::arch::x86_64::*;
 
@@ -88,7 +89,7 @@ fn dots<const N: usize, const T: usize>(
 			});
 			for panel in 0..N {
 				for ahead in ahead {
-					ask::<false>(ahead.wrapping_add(64 * panel));
+					prefetch_line::<false>(ahead.wrapping_add(64 * panel));
 				}
 				// SAFETY: a group has 64 bytes, and there are as many groups as asserted above.
 				let bytes = unsafe { _mm512_loadu_si512(group.add(panel).cast()) };
@@ -248,14 +249,14 @@ const fn codes() -> [[i8; 128]; GROUP_COLS] {
 }
 static CODES: [[i8; 128]; GROUP_COLS] = codes();
 
-/// See [`codes::unpack`].
+/// See [`unpack::unpack`].
 ///
 /// Per twenty columns: four loads and eight operations to put bytes of a row beside each other; for each five
 /// columns of sixteen rows a permutation, a subtraction and a store.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c")]
 pub(crate) fn unpack(panel: Panel<'_>, cols: usize, block: usize, codes: &mut Codes) -> usize {
 	let Panel::Fives(panel, _) = panel else {
-		return codes::unpack(panel, cols, block, codes);
+		return unpack::unpack(panel, cols, block, codes);
 	};
 	let panel = panel.block(block);
 	let count = BLOCK_COLS.min(cols - block * BLOCK_COLS) / 4;

@@ -21,7 +21,7 @@ pub(crate) struct Lanes([i16; LANES]);
 
 pub(crate) const NO_LANES: Lanes = Lanes([0; LANES]);
 
-/// For some groups, what each byte contributes. Bytes that do not occur have what was there.
+/// For some groups, what each byte contributes. Entries of bytes that do not occur are not written.
 #[repr(C, align(64))]
 pub(crate) struct Tables([[Lanes; 256]; TOGETHER]);
 
@@ -84,7 +84,7 @@ fn put(table: &mut [Lanes; 256], magnitude: usize, sum: __m256i) {
 	}
 }
 
-/// Adds what groups contribute to a panel's rows, in the order of their bytes. The caller sees to it that sums fit 16
+/// Adds what groups contribute to a panel's rows, in the order of their bytes. The caller ensures that sums fit 16
 /// bits.
 ///
 /// Per row: three lookups, a load and a store of its sum.
@@ -147,7 +147,7 @@ fn look_up_row<const ROW: usize>(tables: &Tables, bytes: [u64; TOGETHER], found:
 	let _ = sum;
 }
 
-/// Adds what was found to the sums of each token, of rows in order; sets what was found to zero.
+/// Adds what was looked up to the sums of each token, of rows in order, and sets it to zero.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,f16c,bmi2")]
 pub(crate) fn fold(found: &mut [Lanes; PANEL_ROWS], sums: &mut [[i32; PANEL_ROWS]; LANES]) {
 	for sixteen in 0..PANEL_ROWS / 16 {

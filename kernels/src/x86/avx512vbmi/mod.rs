@@ -4,7 +4,7 @@ mod fives;
 pub(crate) mod fives_many;
 
 pub(crate) use super::avx512::*;
-// These stand before those of the same names above.
+// These shadow the glob import above.
 pub(crate) use fives::{build_fives, fives_dots, unpack};
 
 /// Whether this CPU has the features that the kernels below are compiled with.

@@ -103,7 +103,7 @@ fn apply(step: &Step, batches: &mut BTreeMap<u64, Vec<SignedReceipt>>) {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig::with_cases(64))]
+	#![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
 	#[test]
 	fn invariants_hold_after_every_step(steps in proptest::collection::vec(step(), 1..200)) {

@@ -162,7 +162,7 @@ pub fn choose(logits: Logits<'_>, rules: &Rules<'_>, position: u32) -> u32 {
 
 fn sample_all(logits: &[f32], sampling: &Sampling, position: u32) -> u32 {
 	if sampling.temperature_micro == 0 {
-		return math::argmax(logits) as u32;
+		return scalar::argmax(logits) as u32;
 	}
 	if sampling.top_k > 0 && (sampling.top_k as usize) < logits.len() {
 		return sample_best(&best(logits, sampling.top_k as usize), sampling, position);
@@ -272,7 +272,7 @@ fn nucleus(
 
 /// Log probability of a token before bias, penalties, grammar and temperature.
 pub fn logprob(logits: &[f32], token: u32) -> f32 {
-	math::log_softmax_at(logits, token as usize)
+	scalar::log_softmax_at(logits, token as usize)
 }
 
 #[cfg(test)]
