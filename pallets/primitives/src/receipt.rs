@@ -227,7 +227,7 @@ impl SignedReceipt {
 	}
 
 	/// Whether the signature is the worker's.
-	#[cfg(any(feature = "chain", feature = "verify"))]
+	#[cfg(any(test, feature = "chain", feature = "verify"))]
 	pub fn verify_signature(&self) -> bool {
 		sr25519::verify(
 			&self.signature,

@@ -19,7 +19,7 @@ pub fn verify(signature: &Signature, message: &[u8], account: &AccountId) -> boo
 }
 
 /// Whether this is the account's signature over the message.
-#[cfg(all(feature = "verify", not(feature = "chain")))]
+#[cfg(all(any(test, feature = "verify"), not(feature = "chain")))]
 pub fn verify(signature: &Signature, message: &[u8], account: &AccountId) -> bool {
 	verify_bytes(signature.as_ref(), message, account.as_ref())
 }
@@ -37,6 +37,10 @@ fn verify_bytes(signature: &[u8], message: &[u8], key: &[u8]) -> bool {
 }
 
 #[cfg(any(test, not(feature = "sp-core")))]
+#[cfg_attr(
+	feature = "sp-core",
+	expect(unreachable_pub, reason = "public without the feature")
+)]
 mod bare {
 	use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 	use core::fmt;
@@ -160,6 +164,7 @@ mod bare {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use alloc::vec;
 	use codec::{Decode, Encode, MaxEncodedLen};
 	use scale_info::{MetaType, PortableRegistry, Registry, TypeInfo};
 	use sp_core::{Pair, crypto::AccountId32};
@@ -190,6 +195,8 @@ mod tests {
 	fn bare_types_should_encode_and_describe_themselves_as_the_chains_do() {
 		assert_alike::<32, bare::AccountId, AccountId32>();
 		assert_alike::<64, bare::Signature, sp_core::sr25519::Signature>();
+		assert_eq!(bare::AccountId::new([7; 32]), [7; 32].into());
+		assert_eq!(bare::Signature::from_raw([7; 64]), [7; 64].into());
 	}
 
 	#[test]
