@@ -27,10 +27,10 @@ use sp_crypto_hashing::blake2_256;
 use std::{collections::BTreeMap, path::PathBuf};
 use support::synth::{self, Random};
 
-/// Root of the demonstration model, as registered on chains.
-const DEMO: &str = "DEMO_ID";
+/// Root of the demonstration model.
+const DEMO: &str = "0xa46fd64d8419478c81dba693758877a072b58571e2157a1383c04e910d4afb2b";
 /// Root of the trace of sixteen tokens after [`PROMPT`], chosen greedily by that model.
-const DEMO_TRACE: &str = "DEMO_TRACE";
+const DEMO_TRACE: &str = "0x89a036dc378c01a7d9f91e7e02f739ef444b3f953a4d0bdc10add0cbc296b7ca";
 const PROMPT: &str = "Once upon a time";
 
 fn demo() -> Model {
