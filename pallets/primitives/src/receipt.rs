@@ -20,6 +20,8 @@ use sp_crypto_hashing::blake2_256;
 	DecodeWithMemTracking,
 	MaxEncodedLen,
 	TypeInfo,
+	Serialize,
+	Deserialize,
 )]
 pub struct Sampling {
 	/// Temperature in millionths; 0 is greedy.

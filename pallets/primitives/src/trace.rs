@@ -19,7 +19,6 @@
 //! This is the definition, and slow. Workers hash many states at once and must find the same.
 
 use crate::{H256, SPEC_VERSION, merkle};
-use alloc::vec::Vec;
 use sp_crypto_hashing::blake2_256;
 
 /// First byte of what is hashed of a boundary; [`merkle`]'s leaves begin with 0x00 and nodes with 0x01.
@@ -58,7 +57,7 @@ pub fn root(positions: &[H256]) -> H256 {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use alloc::vec;
+	use alloc::{vec, vec::Vec};
 	use proptest::prelude::*;
 
 	#[test]
