@@ -6,21 +6,22 @@
 
 mod support;
 
+use aria_engine::{
+	GenerateRequest,
+	answers::alone::generate,
+	gguf::GgufWriter,
+	host::System,
+	model::{
+		Activation, Head, Model,
+		config::{self, Family},
+	},
+};
 use aria_kernels::{Backend, Isa, Packing, TernaryMatrix, math};
 use aria_primitives::{
 	H256, ModelId,
 	identity::{
 		Manifest, RopeScaling, SCALE_SUFFIX, Shape, Tensor, binary16_row, binary32_row, int8_row,
 		tensor_root, ternary_row,
-	},
-};
-use aria_worker::{
-	energy::Meter,
-	engine::{GenerateRequest, generate::generate},
-	model::{
-		Activation, Head, Model,
-		config::{self, Family},
-		gguf::GgufWriter,
 	},
 };
 use sp_crypto_hashing::blake2_256;
@@ -34,7 +35,7 @@ const DEMO_TRACE: &str = "0x89a036dc378c01a7d9f91e7e02f739ef444b3f953a4d0bdc10ad
 const PROMPT: &str = "Once upon a time";
 
 fn demo() -> Model {
-	let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/aria-demo.gguf");
+	let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/aria-demo.gguf");
 	Model::open(&path, Packing::Dense).unwrap()
 }
 
@@ -78,16 +79,17 @@ impl Tensors {
 
 /// The identity by its definition.
 fn identity(model: &Model) -> ModelId {
-	let config = &model.config;
+	let (config, weights) = (model.config(), &model.weights);
 	let mut tensors = Tensors::default();
+	let embedding = weights.embedding.as_ref().unwrap();
 	let mut row = vec![0.0; config.hidden];
 	let rows = (0..config.vocab).map(|token| {
-		model.embedding.row(token, &mut row);
+		embedding.row(token, &mut row);
 		binary16_row(row.iter().map(|value| math::f32_to_f16(*value)))
 	});
 	let rows = rows.collect();
 	tensors.add("token_embd".into(), config.hidden, rows);
-	match &model.head {
+	match &weights.head {
 		Some(Head::Ternary(head)) => tensors.ternary("output".into(), head),
 		Some(Head::Int8(head)) if !model.tied => {
 			let rows =
@@ -96,8 +98,8 @@ fn identity(model: &Model) -> ModelId {
 		}
 		_ => {}
 	}
-	tensors.norm("output_norm".into(), &model.output_norm);
-	for (layer, block) in model.blocks.iter().enumerate() {
+	tensors.norm("output_norm".into(), &weights.output_norm);
+	for (layer, block) in weights.blocks.iter().enumerate() {
 		for (name, linear) in block.linears() {
 			tensors.ternary(format!("blk.{layer}.{name}"), &linear.weight);
 		}
@@ -157,7 +159,7 @@ fn identity(model: &Model) -> ModelId {
 			.template
 			.source()
 			.map_or(H256::zero(), |source| H256(blake2_256(source.as_bytes()))),
-		head: model.head.is_some(),
+		head: weights.head.is_some(),
 		tied: model.tied,
 		tensors: &tensors.0,
 	};
@@ -295,7 +297,6 @@ fn identity_and_trace_of_the_demonstration_model_should_never_change() {
 		..Default::default()
 	};
 	let backend = Backend::new(Isa::detect(), 1);
-	let meter = Meter::default();
-	let answer = generate(&model, &backend, &meter, request, &mut |_| {}, &|| false).unwrap();
+	let answer = generate(&model, &backend, &System, request, &mut |_| {}, &|| false).unwrap();
 	assert_eq!(format!("{:?}", answer.trace_root), DEMO_TRACE);
 }
