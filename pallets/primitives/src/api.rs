@@ -1,12 +1,14 @@
 //! The runtime API: every ledger item, readable by any client without types of ours.
 
+use crate::energy::{EvidenceGrade, Rating};
+#[cfg(feature = "chain")]
 use crate::{
 	AccountId, H256, ModelId,
 	consent::ConsentView,
-	energy::{EvidenceGrade, Rating},
 	provenance::{ModelView, Record},
 	work::{BatchId, BatchView, DrawId, DrawView, LedgerStats, WorkerView},
 };
+#[cfg(feature = "chain")]
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -29,6 +31,7 @@ pub struct SobrietyView {
 	pub attestations: u32,
 }
 
+#[cfg(feature = "chain")]
 sp_api::decl_runtime_apis! {
 	/// Reads the ledger. Lists are paged: `from` is the first identifier, at most [`MAX_PAGE`] items come back.
 	pub trait AriaApi {

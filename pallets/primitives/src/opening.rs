@@ -3,11 +3,11 @@
 use crate::{
 	AccountId, H256,
 	receipt::{Constraints, SignedReceipt},
+	sr25519,
 	work::DrawId,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
-use sp_core::sr25519;
 
 /// Name of the libp2p protocol.
 pub const PROTOCOL: &str = "/aria/opening/1";
@@ -70,12 +70,12 @@ pub type OpeningResponse = Result<Opening, OpeningError>;
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use sp_core::Pair;
+	use sp_core::{Pair, sr25519::Pair as Key};
 
 	#[test]
 	fn request_signature_should_bind_chain_draw_and_verifier() {
-		let pair = sr25519::Pair::from_seed(&[1; 32]);
-		let verifier: AccountId = pair.public().into();
+		let pair = Key::from_seed(&[1; 32]);
+		let verifier = AccountId::new(pair.public().0);
 		let other: AccountId = [9; 32].into();
 		let genesis = H256::repeat_byte(1);
 		let payload = OpeningRequest::signing_payload(&genesis, 5, &verifier);

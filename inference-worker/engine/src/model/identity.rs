@@ -1,28 +1,13 @@
-//! Identity of a model: a Merkle root over everything that decides its answers, whatever files it came from.
-//!
-//! The tree's leaf 0 is the manifest, SCALE of: `"aria-model-v1"`, specification version, family, activation, the shape
-//! (hidden, layers, heads, key heads, head width, feed-forward width, vocabulary, context as `u32`), bits of rope base
-//! and norm epsilon, how rotary frequencies are scaled, blake2b-256 of the tokenizer ([`Tokenizer::canonical`]),
-//! blake2b-256 of the chat template (zero if none), whether there is a head and whether it is the embedding, and each
-//! tensor's name, rows and columns in ascending order of names. The nodes after it are the tensors' own roots in that
-//! order: each the root over the tensor's rows. Rows are
-//!
-//! - of a ternary matrix, the codes `weight + 1`, two bits each, low bits first, queries and keys in the order of
-//!   [`RopePairing::Neox`](aria_kernels::RopePairing); its scales are a tensor `….scale`, one f32 LE, or for each row
-//!   its blocks' as binary16 LE;
-//! - of the embedding, binary16 LE;
-//! - of a head of its own, the scale (f32 LE) and the integers in eight bits;
-//! - of a norm, f32 LE, one row.
+//! Identity of a model: the root of [`aria_primitives::identity`], with many rows hashed at a time as they are loaded.
 
 use super::{Activation, Head, ModelConfig, config::RopeScaling, template::ChatTemplate};
 use crate::tokenizer::Tokenizer;
 use aria_kernels::{HeadMatrix, TernaryMatrix, math};
-use aria_primitives::{H256, ModelId, SPEC_VERSION, merkle};
+use aria_primitives::{H256, ModelId, identity, merkle};
 use blake2b_simd::{
 	Params,
 	many::{HashManyJob, hash_many},
 };
-use codec::Encode;
 use rayon::prelude::*;
 use sp_crypto_hashing::blake2_256;
 use std::{collections::BTreeMap, sync::OnceLock};
@@ -115,26 +100,23 @@ impl Leaves {
 	}
 }
 
-struct Tensor {
-	rows: u32,
-	cols: u32,
-	root: H256,
+/// The tensors of a model, as they are loaded.
+#[derive(Default)]
+pub(super) struct Manifest {
+	tensors: BTreeMap<String, identity::Tensor>,
+	/// Canonical bytes of all rows.
 	bytes: u64,
 }
 
-/// The tensors of a model, as they are loaded.
-#[derive(Default)]
-pub(super) struct Manifest(BTreeMap<String, Tensor>);
-
 impl Manifest {
 	fn add(&mut self, name: String, cols: usize, row_bytes: usize, leaves: &[H256]) {
-		let tensor = Tensor {
+		let tensor = identity::Tensor {
 			rows: leaves.len() as u32,
 			cols: cols as u32,
 			root: merkle::root(leaves),
-			bytes: (leaves.len() * row_bytes) as u64,
 		};
-		self.0.insert(name, tensor);
+		self.bytes += (leaves.len() * row_bytes) as u64;
+		self.tensors.insert(name, tensor);
 	}
 
 	/// A tensor whose rows were hashed.
@@ -144,27 +126,22 @@ impl Manifest {
 
 	/// A norm.
 	pub(super) fn norm(&mut self, name: &str, values: &[f32]) {
-		let bytes: Vec<u8> = values
-			.iter()
-			.flat_map(|value| value.to_le_bytes())
-			.collect();
+		let bytes = identity::binary32_row(values.iter().map(|value| value.to_bits()));
 		self.add(name.to_owned(), values.len(), bytes.len(), &[leaf(&bytes)]);
 	}
 
 	/// The scales of a ternary matrix.
 	pub(super) fn scales(&mut self, name: &str, matrix: &TernaryMatrix) {
-		let name = format!("{name}.scale");
+		let name = format!("{name}{}", identity::SCALE_SUFFIX);
 		let Some(block) = matrix.block() else {
-			return self.add(name, 1, 4, &[leaf(&matrix.scale().to_le_bytes())]);
+			let bytes = identity::binary32_row([matrix.scale().to_bits()]);
+			return self.add(name, 1, bytes.len(), &[leaf(&bytes)]);
 		};
 		let count = matrix.cols() / block;
 		let leaves: Vec<H256> = (0..matrix.rows())
 			.map(|row| {
 				let bits = |block| math::f32_to_f16(matrix.block_scale(row, block));
-				let bytes: Vec<u8> = (0..count)
-					.flat_map(|block| bits(block).to_le_bytes())
-					.collect();
-				leaf(&bytes)
+				leaf(&identity::binary16_row((0..count).map(bits)))
 			})
 			.collect();
 		self.add(name, count, 2 * count, &leaves);
@@ -175,9 +152,8 @@ impl Manifest {
 		let leaves: Vec<H256> = (0..head.rows())
 			.into_par_iter()
 			.map(|row| {
-				let mut bytes = head.scale(row).to_le_bytes().to_vec();
-				bytes.extend(head.row(row).into_iter().map(|value| value as u8));
-				leaf(&bytes)
+				let scale = head.scale(row).to_bits();
+				leaf(&identity::int8_row(scale, &head.row(row)))
 			})
 			.collect();
 		self.add(name.to_owned(), head.cols(), 4 + head.cols(), &leaves);
@@ -192,52 +168,46 @@ impl Manifest {
 		tied: bool,
 		head: &Option<Head>,
 	) -> (ModelId, u64) {
-		let shape = [
-			config.hidden,
-			config.layers,
-			config.heads,
-			config.kv_heads,
-			config.head_dim,
-			config.ffn,
-			config.vocab,
-			config.context,
-		]
-		.map(|size| size as u32);
 		let family = config.family.row().manifest;
 		let activation = match config.activation {
 			Activation::SquaredRelu => "relu2",
 			Activation::Silu => "silu",
 		};
-		let listing: Vec<(&str, u32, u32)> = self
-			.0
-			.iter()
-			.map(|(name, tensor)| (name.as_str(), tensor.rows, tensor.cols))
-			.collect();
-		let manifest = (
-			("aria-model-v1", SPEC_VERSION, family, activation, shape),
-			(config.rope_theta.to_bits(), config.norm_eps.to_bits()),
-			scaling(&config.rope_scaling),
-			blake2_256(&tokenizer.canonical()),
-			template
+		let manifest = identity::Manifest {
+			family,
+			activation,
+			shape: identity::Shape {
+				hidden: config.hidden as u32,
+				layers: config.layers as u32,
+				heads: config.heads as u32,
+				kv_heads: config.kv_heads as u32,
+				head_dim: config.head_dim as u32,
+				ffn: config.ffn as u32,
+				vocab: config.vocab as u32,
+				context: config.context as u32,
+			},
+			rope_theta: config.rope_theta.to_bits(),
+			norm_eps: config.norm_eps.to_bits(),
+			rope_scaling: scaling(&config.rope_scaling),
+			tokenizer: H256(blake2_256(&tokenizer.canonical())),
+			template: template
 				.source()
-				.map_or([0; 32], |source| blake2_256(source.as_bytes())),
-			(head.is_some(), tied, listing),
-		)
-			.encode();
-		let nodes: Vec<H256> = std::iter::once(leaf(&manifest))
-			.chain(self.0.values().map(|tensor| tensor.root))
-			.collect();
-		let bytes = self.0.values().map(|tensor| tensor.bytes).sum::<u64>();
-		(merkle::root(&nodes), manifest.len() as u64 + bytes)
+				.map_or(H256::zero(), |source| H256(blake2_256(source.as_bytes()))),
+			head: head.is_some(),
+			tied,
+			tensors: &self.tensors,
+		};
+		let bytes = manifest.to_bytes().len() as u64 + self.bytes;
+		(manifest.id(), bytes)
 	}
 }
 
-/// A kind and its numbers, floats as bits.
-fn scaling(scaling: &RopeScaling) -> (u8, Vec<u32>) {
+/// With floats as bits.
+fn scaling(scaling: &RopeScaling) -> identity::RopeScaling {
 	match scaling {
-		RopeScaling::None => (0, Vec::new()),
+		RopeScaling::None => identity::RopeScaling::None,
 		RopeScaling::Factors(factors) => {
-			(1, factors.iter().map(|factor| factor.to_bits()).collect())
+			identity::RopeScaling::Factors(factors.iter().map(|factor| factor.to_bits()).collect())
 		}
 		RopeScaling::Yarn {
 			factor,
@@ -245,15 +215,13 @@ fn scaling(scaling: &RopeScaling) -> (u8, Vec<u32>) {
 			beta_fast,
 			beta_slow,
 			attention,
-		} => {
-			let floats = [*factor, *beta_fast, *beta_slow, attention.unwrap_or(0.0)];
-			(
-				2,
-				std::iter::once(*original)
-					.chain(floats.map(f32::to_bits))
-					.collect(),
-			)
-		}
+		} => identity::RopeScaling::Yarn {
+			original: *original,
+			factor: factor.to_bits(),
+			beta_fast: beta_fast.to_bits(),
+			beta_slow: beta_slow.to_bits(),
+			attention: attention.unwrap_or(0.0).to_bits(),
+		},
 	}
 }
 
@@ -262,21 +230,19 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn leaves_should_be_those_of_the_tree() {
+	fn leaves_should_be_those_of_the_definition() {
+		let leaf_of = |row: Vec<u8>| merkle::leaf_hash(&row);
 		assert_eq!(leaf(b"row"), merkle::leaf_hash(b"row"));
-		let leaves = Leaves::new(1);
-		leaves.codes(0, &[&[0, 1, 2, 1, 2, 0]]);
-		assert_eq!(
-			leaves.hashes(),
-			[merkle::leaf_hash(&[0b01_10_01_00, 0b00_10])]
-		);
+		for cols in 1..20 {
+			let codes: Vec<u8> = (0..cols).map(|col| (5 * col % 7 % 3) as u8).collect();
+			let leaves = Leaves::new(1);
+			leaves.codes(0, &[&codes]);
+			assert_eq!(leaves.hashes(), [leaf_of(identity::ternary_row(&codes))]);
+		}
 		let halves: Vec<u16> = (0..60).collect();
 		let leaves = Leaves::new(22);
 		leaves.halves(2, &halves, 3);
-		let expected = |row: u16| {
-			let bytes: Vec<u8> = (3 * row..3 * row + 3).flat_map(u16::to_le_bytes).collect();
-			merkle::leaf_hash(&bytes)
-		};
+		let expected = |row: u16| leaf_of(identity::binary16_row(3 * row..3 * row + 3));
 		let hashes = leaves.hashes();
 		assert_eq!(hashes[..2], [H256::zero(); 2]);
 		assert_eq!(hashes[2..], (0..20).map(expected).collect::<Vec<_>>());

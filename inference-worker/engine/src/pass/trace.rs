@@ -1,16 +1,16 @@
-//! Traces: hashes of every hidden state, folded into one root (docs/numerics.md, "Trace").
+//! Traces: hashes of every hidden state, many at a time, folded into one root as [`aria_primitives::trace`] defines it.
 
 use aria_kernels::Pool;
-use aria_primitives::{H256, SPEC_VERSION, merkle};
+use aria_primitives::{
+	H256,
+	trace::{HEADER_LEN, header, position_root, root},
+};
 use blake2b_simd::{
 	Params,
 	many::{HashManyJob, hash_many},
 };
 use std::sync::Mutex;
 
-const DOMAIN: u8 = 0x10;
-/// Domain, version, position, boundary.
-const HEADER: usize = 13;
 /// States that are hashed together: enough for all threads.
 const FLUSH: usize = 64;
 
@@ -48,7 +48,7 @@ impl Trace {
 
 	/// Root over the roots of all positions.
 	pub fn root(&self) -> H256 {
-		merkle::root(&self.positions)
+		root(&self.positions)
 	}
 }
 
@@ -67,7 +67,7 @@ impl Recorder {
 	pub(super) fn begin(&mut self, width: usize) {
 		self.pending.clear();
 		self.hashes.clear();
-		self.state_len = HEADER + 4 * width;
+		self.state_len = HEADER_LEN + 4 * width;
 	}
 
 	/// Takes the states of all tokens at a boundary.
@@ -78,12 +78,10 @@ impl Recorder {
 		positions: &[usize],
 		states: &[f32],
 	) {
-		let width = (self.state_len - HEADER) / 4;
+		let width = (self.state_len - HEADER_LEN) / 4;
 		for (position, state) in positions.iter().zip(states.chunks_exact(width)) {
-			self.pending.push(DOMAIN);
-			for word in [SPEC_VERSION, *position as u32, boundary] {
-				self.pending.extend_from_slice(&word.to_le_bytes());
-			}
+			self.pending
+				.extend_from_slice(&header(*position as u32, boundary));
 			let start = self.pending.len();
 			self.pending.resize(start + 4 * width, 0);
 			let (bytes, _) = self.pending[start..].as_chunks_mut();
@@ -139,7 +137,7 @@ impl Recorder {
 				let own: Vec<H256> = (0..boundaries)
 					.map(|boundary| self.hashes[boundary * tokens + token])
 					.collect();
-				merkle::root(&own)
+				position_root(&own)
 			})
 			.collect()
 	}
@@ -148,7 +146,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use sp_crypto_hashing::blake2_256;
+	use aria_primitives::trace::boundary_hash;
 
 	#[test]
 	fn roots_should_be_those_of_the_definition() {
@@ -159,23 +157,15 @@ mod tests {
 				.collect()
 		};
 		let hash = |boundary: usize, token: usize| {
-			let mut bytes = vec![DOMAIN];
-			for word in [SPEC_VERSION, 10 + token as u32, boundary as u32] {
-				bytes.extend_from_slice(&word.to_le_bytes());
-			}
-			bytes.extend(
-				state(boundary, token)
-					.iter()
-					.flat_map(|value| value.to_le_bytes()),
-			);
-			H256(blake2_256(&bytes))
+			let state = state(boundary, token).into_iter().map(f32::to_bits);
+			boundary_hash(10 + token as u32, boundary as u32, state)
 		};
 		let expected: Vec<H256> = (0..tokens)
 			.map(|token| {
 				let own: Vec<H256> = (0..boundaries)
 					.map(|boundary| hash(boundary, token))
 					.collect();
-				merkle::root(&own)
+				position_root(&own)
 			})
 			.collect();
 		for threads in [1, 3] {

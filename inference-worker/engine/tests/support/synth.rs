@@ -20,7 +20,7 @@ impl Random {
 	}
 }
 
-fn floats(
+pub(crate) fn floats(
 	file: &mut GgufWriter,
 	name: &str,
 	dims: &[u64],
@@ -56,7 +56,22 @@ fn byte_token(byte: u8) -> String {
 	char::from_u32(code).unwrap().to_string()
 }
 
-/// A model of two blocks whose vocabulary is the bytes, two pairs, BOS and EOS.
+/// A vocabulary of the bytes, two pairs, BOS and EOS: 260 tokens.
+pub(crate) fn vocabulary(file: &mut GgufWriter) {
+	let mut tokens: Vec<String> = (0..=255).map(byte_token).collect();
+	tokens.extend(["th".into(), "the".into(), "<s>".into(), "<|eot_id|>".into()]);
+	let mut types = vec![1; 258];
+	types.extend([3, 3]);
+	file.text("tokenizer.ggml.model", "gpt2");
+	file.text("tokenizer.ggml.pre", "gpt-2");
+	file.texts("tokenizer.ggml.tokens", &tokens);
+	file.ints("tokenizer.ggml.token_type", &types);
+	file.texts("tokenizer.ggml.merges", &["t h".into(), "th e".into()]);
+	file.int("tokenizer.ggml.bos_token_id", 258);
+	file.int("tokenizer.ggml.eos_token_id", 259);
+}
+
+/// A model of two blocks with this [`vocabulary`].
 pub(crate) fn model(seed: u64) -> GgufWriter {
 	let mut random = Random(seed);
 	let mut file = GgufWriter::default();
@@ -74,17 +89,7 @@ pub(crate) fn model(seed: u64) -> GgufWriter {
 	}
 	file.float(&format!("{arch}.rope.freq_base"), 10_000.0);
 	file.float(&format!("{arch}.attention.layer_norm_rms_epsilon"), 1e-5);
-	let mut tokens: Vec<String> = (0..=255).map(byte_token).collect();
-	tokens.extend(["th".into(), "the".into(), "<s>".into(), "<|eot_id|>".into()]);
-	let mut types = vec![1; 258];
-	types.extend([3, 3]);
-	file.text("tokenizer.ggml.model", "gpt2");
-	file.text("tokenizer.ggml.pre", "gpt-2");
-	file.texts("tokenizer.ggml.tokens", &tokens);
-	file.ints("tokenizer.ggml.token_type", &types);
-	file.texts("tokenizer.ggml.merges", &["t h".into(), "th e".into()]);
-	file.int("tokenizer.ggml.bos_token_id", 258);
-	file.int("tokenizer.ggml.eos_token_id", 259);
+	vocabulary(&mut file);
 	floats(
 		&mut file,
 		"token_embd.weight",
