@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
-use aria_engine::model::template::{ChatTemplate, Message, TemplateError};
+use aria_engine::model::template::{ChatTemplate, FunctionCall, Message, TemplateError, ToolCall};
+use serde_json::{Value, json};
 use std::path::PathBuf;
+
+/// 2026-07-04 09:05:06.
+const NOW: u64 = 1_783_155_906;
 
 fn messages(contents: &[&str]) -> Vec<Message> {
 	let roles = ["system", "user", "assistant"].iter().cycle();
@@ -17,7 +21,105 @@ fn messages(contents: &[&str]) -> Vec<Message> {
 }
 
 fn render(source: &str, contents: &[&str]) -> Result<String, TemplateError> {
-	ChatTemplate::new(Some(source), "<s>", "</s>")?.render(&messages(contents), &[])
+	ChatTemplate::new(Some(source), "<s>", "</s>").render(&messages(contents), &[], NOW)
+}
+
+/// A message of the fixture.
+fn message(value: &Value) -> Message {
+	let text = |name: &str| value[name].as_str().map(str::to_owned);
+	let calls = value["tool_calls"].as_array().into_iter().flatten();
+	let calls = calls.map(|call| ToolCall {
+		id: call["id"].as_str().unwrap().to_owned(),
+		r#type: "function",
+		function: FunctionCall {
+			name: call["function"]["name"].as_str().unwrap().to_owned(),
+			arguments: call["function"]["arguments"].clone(),
+		},
+	});
+	Message {
+		role: text("role").unwrap(),
+		content: text("content").unwrap(),
+		tool_calls: calls.collect(),
+		tool_call_id: text("tool_call_id"),
+		name: text("name"),
+	}
+}
+
+#[test]
+fn prompts_should_be_those_of_transformers() {
+	// Written by tests/reference/templates.py with Jinja2.
+	let fixture: Value = serde_json::from_str(include_str!("fixtures/templates.json")).unwrap();
+	let messages: Vec<Message> = (fixture["messages"].as_array().unwrap().iter())
+		.map(message)
+		.collect();
+	let tools = fixture["tools"].as_array().unwrap();
+	let now = fixture["now"].as_u64().unwrap();
+	let mut wrong = Vec::new();
+	for case in fixture["cases"].as_array().unwrap() {
+		let source = case["template"].as_str().unwrap();
+		let template = ChatTemplate::new(Some(source), "<s>", "</s>");
+		let prompt = template.render(&messages, tools, now);
+		let prompt = prompt.unwrap_or_else(|error| error.to_string());
+		if prompt != case["prompt"].as_str().unwrap() {
+			wrong.push(format!("{source}\n  {prompt:?}\n  {}", case["prompt"]));
+		}
+	}
+	assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn arguments_of_calls_should_be_texts_where_objects_fail() {
+	let call = json!({ "role": "assistant", "content": "", "tool_calls": [{ "id": "c", "function": {
+		"name": "f", "arguments": { "city": "Oslo", "n": 1.0 },
+	} }] });
+	let render = |expression: &str| {
+		let source = format!(
+			"{{% for m in messages %}}{{% for c in m.tool_calls %}}{{{{ {expression} }}}}{{% endfor %}}{{% endfor %}}"
+		);
+		let template = ChatTemplate::new(Some(&source), "", "");
+		template.render(&[message(&call)], &[], NOW)
+	};
+	let text = r#"{"city": "Oslo", "n": 1.0}"#;
+	for (expression, expected) in [
+		("'<' + c['function']['arguments'] + '>'", "<{}>"),
+		("c.function.arguments", "{}"),
+		("'<' ~ c.function.arguments ~ '>'", "<{}>"),
+		("c.function.arguments | tojson", "{}"),
+		("c.function.arguments | string | length", "26"),
+		("c.function.arguments is mapping", "True"),
+		("c.function.arguments.n", "1.0"),
+		(
+			"c.function.arguments.items() | list",
+			"[('city', 'Oslo'), ('n', 1.0)]",
+		),
+		(
+			"c.function.arguments | items | list",
+			"[('city', 'Oslo'), ('n', 1.0)]",
+		),
+	] {
+		assert_eq!(
+			render(expression),
+			Ok(expected.replace("{}", text)),
+			"{expression}"
+		);
+	}
+	// What fails with both says why with objects.
+	let error = render("c.function.arguments.nothing()").unwrap_err();
+	assert!(matches!(error, TemplateError::Render(_)), "{error}");
+	let refused = render("raise_exception('not ' ~ c.function.arguments)").unwrap_err();
+	assert_eq!(refused, TemplateError::Refused(format!("not {text}")));
+}
+
+#[test]
+fn time_should_be_the_callers() {
+	let now = "{{ strftime_now('%Y-%m-%d %H:%M:%S') }}";
+	assert_eq!(render(now, &[]).unwrap(), "2026-07-04 09:05:06");
+	let template = ChatTemplate::new(Some(now), "", "");
+	assert_eq!(template.render(&[], &[], 0).unwrap(), "1970-01-01 00:00:00");
+	let error = template.render(&[], &[], u64::MAX).unwrap_err();
+	assert!(error.to_string().contains("future"), "{error}");
+	// What no format means stays as it is.
+	assert_eq!(render("{{ strftime_now('%Q %') }}", &[]).unwrap(), "%Q %");
 }
 
 #[test]
@@ -37,14 +139,14 @@ fn published_templates_should_render() {
 			continue;
 		}
 		let source = std::fs::read_to_string(&file).unwrap();
-		let template = ChatTemplate::new(Some(&source), "<s>", "</s>").unwrap();
+		let template = ChatTemplate::new(Some(&source), "<s>", "</s>");
 		let mut messages = messages(&["be short", "  is it? ", "yes", "why"]);
 		messages[3].role = "user".into();
 		let text = template
-			.render(&messages, &[])
+			.render(&messages, &[], NOW)
 			.or_else(|error| match error {
 				// Gemma's has no place for a system message, and says so.
-				TemplateError::Refused(_) => template.render(&messages[1..], &[]),
+				TemplateError::Refused(_) => template.render(&messages[1..], &[], NOW),
 				other => Err(other),
 			});
 		let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -72,10 +174,18 @@ fn long_conversations_should_have_fuel() {
 
 #[test]
 fn rejects_templates_that_are_too_long_or_make_no_sense() {
-	let parse = |source: &str| match ChatTemplate::new(Some(source), "", "") {
-		Err(TemplateError::Parse(reason)) => reason,
-		Err(other) => panic!("{other}"),
-		Ok(_) => panic!("{source:.60} was taken"),
+	let parse = |source: &str| {
+		let template = ChatTemplate::new(Some(source), "", "");
+		// Part of the model, whatever it is worth.
+		assert_eq!(template.source(), Some(source));
+		assert!(!template.takes_tools());
+		match (template.usable(), template.render(&[], &[], NOW)) {
+			(Err(fault), Err(error)) if *fault == error => match error {
+				TemplateError::Parse(reason) => reason,
+				other => panic!("{other}"),
+			},
+			(usable, rendered) => panic!("{source:.60}: {usable:?}, {rendered:?}"),
+		}
 	};
 	assert!(parse(&"x".repeat(256 * 1024 + 1)).contains("256 KiB"));
 	for source in [
@@ -84,6 +194,19 @@ fn rejects_templates_that_are_too_long_or_make_no_sense() {
 		"{% if %}",
 		"{{ 'a }}",
 		"{% endfor %}",
+		"{% nonsense %}",
+		"{% generation %}",
+		"{% generation x %}{% endgeneration %}",
+		"{% endgeneration %}",
+		"{% break %}",
+		"{{ 'a' % }}",
+		"{{ 'a' % ( }}",
+		"{{ % }}",
+		"{{ 'a' % b | }}",
+		"{{ a % b. }}",
+		"{# ",
+		"{% raw %}",
+		"{{ ) % ( }}",
 	] {
 		assert!(!parse(source).is_empty());
 	}
@@ -94,6 +217,7 @@ fn rejects_templates_that_are_too_long_or_make_no_sense() {
 		")".repeat(10_000)
 	));
 	parse(&"{% if 1 %}".repeat(10_000));
+	parse(&format!("{{{{ {}", "'%s' % (".repeat(10_000)));
 }
 
 #[test]
@@ -103,6 +227,22 @@ fn rejects_what_templates_refuse_with_their_own_words() {
 		refused,
 		Err(TemplateError::Refused("no system role".into()))
 	);
+	// What goes wrong is no refusal.
+	for source in ["{{ 'a' + 1 }}", "{{ 'a'.index('b') }}", "{{ 1 // 0 }}"] {
+		let error = render(source, &[]).unwrap_err();
+		assert!(
+			matches!(error, TemplateError::Render(_)),
+			"{source}: {error}"
+		);
+	}
+}
+
+#[test]
+fn templates_that_stop_the_library_should_fail_with_words() {
+	// minijinja has no way out of a `with` block.
+	let source = "{% for m in messages %}{% with a = 1 %}{% break %}{% endwith %}{% endfor %}";
+	let error = render(source, &["x"]).unwrap_err();
+	assert!(error.to_string().contains("template failed"), "{error}");
 }
 
 #[test]
@@ -110,12 +250,22 @@ fn rejects_templates_that_have_no_end() {
 	for source in [
 		"{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
 		"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+		"{{ 'x'.ljust(999999999) }}",
+		"{{ 'x' | center(999999999) }}",
+		"{{ '%999999999d' % 1 }}",
+		"{{ [1] | tojson(indent=999999999) }}",
+		"{{ ([1] * 99999999) }}",
+		"{{ ([1] * 99999999) | tojson(sort_keys=true) }}",
+		"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}",
+		"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns | tojson }}",
+		"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns | tojson(sort_keys=true) }}",
 	] {
 		let result = render(source, &[]);
 		let reason = result.map(|text| text.len()).unwrap_err().to_string();
+		let bounds = ["fuel", "recursion", "too wide", "too many levels"];
 		assert!(
-			reason.contains("fuel") || reason.contains("recursion"),
-			"{reason}"
+			bounds.iter().any(|bound| reason.contains(bound)),
+			"{source}: {reason}"
 		);
 	}
 }

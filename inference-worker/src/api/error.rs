@@ -4,7 +4,7 @@ use crate::{
 	models::{Unavailable, engine::SubmitError},
 	receipts::journal::JournalError,
 };
-use aria_engine::EngineError;
+use aria_engine::{EngineError, model::template::TemplateError};
 use axum::{
 	Json,
 	extract::rejection::BytesRejection,
@@ -160,6 +160,22 @@ impl ApiError {
 		let mut error = Self::not_found(format!("the model {shown:?} is not served here"));
 		error.param = Some("model".into());
 		error.with_code("model_not_found")
+	}
+
+	/// 400 about a model that answers no conversations.
+	pub(super) fn no_chats(error: &TemplateError) -> Self {
+		let message =
+			format!("this model answers no conversations, only texts to continue: {error}");
+		Self::invalid("model", message).with_code("unusable_chat_template")
+	}
+
+	/// 503 where a template has no process to run in.
+	pub(super) fn no_process(error: &TemplateError) -> Self {
+		tracing::error!("{error}");
+		let message = "this server is short of processes or files; try again soon";
+		let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
+		error.retry_after = Some(RETRY_AFTER);
+		error.with_code("no_process")
 	}
 
 	/// 404 about a model that is not here, 503 about one that can't be used now, 500 about one that can't be loaded.

@@ -10,6 +10,7 @@ use aria_engine::model::{
 	template::{FunctionCall, Message, TemplateError, ToolCall, spaced_json},
 };
 use serde_json::{Map, Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// First of the private-use characters that stand for markup inside messages.
 const PRIVATE: u32 = 0xF_0000;
@@ -297,16 +298,17 @@ impl Conversation {
 			self.spell_out();
 		}
 		let hidden = self.hide_markup(model);
-		let text =
-			model
-				.template
-				.render(&self.messages, &self.tools)
-				.map_err(|error| match error {
-					TemplateError::Refused(_) | TemplateError::Render(_) => {
-						ApiError::invalid(self.param, error.to_string())
-					}
-					TemplateError::Parse(_) => ApiError::server(error.to_string()),
-				})?;
+		// The one clock that a prompt depends on: receipts hold the prompt's tokens, verifiers need no date.
+		let now = SystemTime::now().duration_since(UNIX_EPOCH);
+		let now = now.map_or(0, |now| now.as_secs());
+		let text = model.template.render(&self.messages, &self.tools, now);
+		let text = text.map_err(|error| match error {
+			TemplateError::Refused(_) | TemplateError::Render(_) => {
+				ApiError::invalid(self.param, error.to_string())
+			}
+			TemplateError::Parse(_) => ApiError::no_chats(&error),
+			TemplateError::Unavailable(_) => ApiError::no_process(&error),
+		})?;
 		Ok((text, hidden))
 	}
 }

@@ -103,12 +103,12 @@ fn words(model: &Model) {
 			tokenizer.end_tokens()
 		),
 	);
-	let template = if model.template.source().is_some() {
-		"yes"
-	} else {
-		"no: role lines are used"
+	let template = match model.template.usable() {
+		Err(fault) => format!("no chats: {fault}"),
+		Ok(()) if model.template.source().is_some() => "yes".into(),
+		Ok(()) => "no: role lines are used".into(),
 	};
-	line("template", template.into());
+	line("template", template);
 }
 
 /// Shows a model.
@@ -138,7 +138,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 			"bos": model.tokenizer.bos(),
 			"end_tokens": model.tokenizer.end_tokens(),
 		},
-		"chat_template": model.template.source().is_some(),
+		"chat_template": model.template.source().is_some() && model.template.usable().is_ok(),
 		"tied_head": model.tied,
 		"operations": model.operations(),
 	});

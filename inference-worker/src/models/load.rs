@@ -210,6 +210,9 @@ impl Models {
 					entry.name,
 					facts.load_time.as_secs_f64()
 				);
+				if let Err(fault) = engine.model().template.usable() {
+					tracing::warn!("{} answers no chats: {fault}", entry.name);
+				}
 				// Loaded before, and the same unless somebody has changed the file: then it is another model.
 				if entry.facts.get_or_init(|| facts).id != engine.model().id {
 					self.failed(index, format!("{} has changed: restart", path.display()));

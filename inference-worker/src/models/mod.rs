@@ -98,7 +98,7 @@ pub struct Facts {
 	pub parameters: u64,
 	/// Canonical size, bytes.
 	pub bytes: u64,
-	/// Whether its file has a chat template.
+	/// Whether its file has a chat template that can be used.
 	pub template: bool,
 	/// Whether that template shows functions.
 	pub tools: bool,
@@ -119,7 +119,7 @@ impl Facts {
 			operations: model.operations(),
 			parameters: model.parameters(),
 			bytes: model.bytes,
-			template: model.template.source().is_some(),
+			template: model.template.source().is_some() && model.template.usable().is_ok(),
 			tools: model.template.takes_tools(),
 			sampling: model.sampling,
 			writes: model.weights.head.is_some(),

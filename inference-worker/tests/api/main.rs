@@ -14,6 +14,7 @@ mod sampling;
 mod status;
 #[path = "../../engine/tests/support/mod.rs"]
 mod support;
+mod templates;
 mod tls;
 mod tools;
 

@@ -92,3 +92,33 @@ fn templates_should_render_in_a_process_of_their_own() {
 	assert_eq!(code, Some(2));
 	assert!(error.contains("not today"), "{error}");
 }
+
+#[test]
+fn template_that_makes_no_sense_should_leave_the_rest_of_a_model() {
+	let home = tempfile::tempdir().unwrap();
+	let (code, error) = infer(
+		home.path(),
+		"{% for m in messages %}{% nonsense %}{% endfor %}",
+	);
+	assert_eq!(code, Some(2), "{error}");
+	assert!(error.contains("unknown statement nonsense"), "{error}");
+	let path = home.path().join("model.gguf");
+	let path = path.to_str().unwrap();
+	let arguments = [
+		"generate",
+		"--model",
+		path,
+		"--prompt",
+		"a",
+		"--max-tokens",
+		"2",
+	];
+	let output = run(home.path(), &arguments);
+	assert!(output.status.success(), "{}", text(&output.stderr));
+	let output = run(home.path(), &["inspect", path]);
+	let said = text(&output.stdout);
+	assert!(
+		said.contains("no chats: the model's chat template can't be used"),
+		"{said}"
+	);
+}

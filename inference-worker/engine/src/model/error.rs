@@ -1,6 +1,6 @@
 //! Why a model can't be loaded.
 
-use super::{config::ConfigError, template::TemplateError};
+use super::config::ConfigError;
 use crate::{gguf::GgufError, tokenizer::TokenizerError};
 use aria_kernels::PackError;
 use std::path::PathBuf;
@@ -36,9 +36,6 @@ pub enum ModelError {
 	/// The vocabulary is damaged or of another kind.
 	#[error(transparent)]
 	Tokenizer(#[from] TokenizerError),
-	/// The chat template is damaged.
-	#[error(transparent)]
-	Template(#[from] TemplateError),
 	/// A tensor that must be there.
 	#[error("tensor {0:?} is missing")]
 	MissingTensor(String),

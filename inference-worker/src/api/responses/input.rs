@@ -79,6 +79,20 @@ fn add(item: &Value, index: usize, messages: &mut Vec<Message>) -> Result<(), Ap
 	Ok(())
 }
 
+/// `instructions` and the system and developer messages after them are one: many templates take no second.
+fn one_system_message(messages: Vec<Message>) -> Vec<Message> {
+	let mut merged: Vec<Message> = Vec::with_capacity(messages.len());
+	for message in messages {
+		match merged.as_mut_slice() {
+			[first] if first.role == "system" && message.role == "system" => {
+				first.content = format!("{}\n\n{}", first.content, message.content);
+			}
+			_ => merged.push(message),
+		}
+	}
+	merged
+}
+
 /// The conversation that a request continues.
 pub(super) fn conversation(
 	fields: &Fields,
@@ -103,5 +117,9 @@ pub(super) fn conversation(
 		}
 		None => return Err(ApiError::invalid("input", "input is missing")),
 	}
-	Ok(Conversation::new(messages, tools, "input"))
+	Ok(Conversation::new(
+		one_system_message(messages),
+		tools,
+		"input",
+	))
 }

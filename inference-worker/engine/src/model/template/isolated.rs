@@ -10,7 +10,7 @@ use std::{
 	ffi::OsStr,
 	io::{self, Read, Write},
 	path::PathBuf,
-	process::{Command, Stdio},
+	process::{Child, Command, Stdio},
 	sync::OnceLock,
 };
 
@@ -71,18 +71,19 @@ pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
 	let Some(program) = PROGRAM.get() else {
 		return run::render(job);
 	};
-	let failed = |error: io::Error| TemplateError::Render(format!("it can't be run: {error}"));
-	call(program, job).map_err(failed)?
-}
-
-fn call(program: &PathBuf, job: &Job) -> io::Result<Result<String, TemplateError>> {
-	let mut child = Command::new(program)
+	let child = Command::new(program)
 		.arg(WORD)
 		.stdin(Stdio::piped())
 		.stdout(Stdio::piped())
 		// What a crash prints.
 		.stderr(Stdio::null())
-		.spawn()?;
+		.spawn();
+	let child = child.map_err(|error| TemplateError::Unavailable(error.to_string()))?;
+	let failed = |error: io::Error| TemplateError::Render(format!("it can't be run: {error}"));
+	call(child, job).map_err(failed)?
+}
+
+fn call(mut child: Child, job: &Job) -> io::Result<Result<String, TemplateError>> {
 	let written = match child.stdin.take() {
 		Some(stdin) => serde_json::to_writer(io::BufWriter::new(stdin), job),
 		None => Ok(()),

@@ -1,12 +1,17 @@
 //! Chat templates: messages to the one text that the model was trained on.
 
+mod filters;
 #[cfg(feature = "native")]
 mod isolated;
+mod json;
+mod methods;
+mod python;
 mod run;
+mod syntax;
 
 #[cfg(feature = "native")]
 pub use isolated::isolate;
-pub use run::spaced_json;
+pub use json::spaced_json;
 
 use crate::tokenizer::Tokenizer;
 use run::Job;
@@ -46,8 +51,8 @@ const FALLBACK: &str = "{% for message in messages %}{{ message.role | capitaliz
 /// Why messages can't become a prompt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum TemplateError {
-	/// The file's template does not parse.
-	#[error("the model's chat template is damaged: {0}")]
+	/// The file's template does not parse: its model has no chats, and everything else.
+	#[error("the model's chat template can't be used: {0}")]
 	Parse(String),
 	/// The template refuses these messages.
 	#[error("{0}")]
@@ -55,6 +60,9 @@ pub enum TemplateError {
 	/// The template failed.
 	#[error("the model's chat template failed: {0}")]
 	Render(String),
+	/// This machine is short of what a process needs; it may work again soon.
+	#[error("no process can be started for the model's chat template: {0}")]
+	Unavailable(String),
 }
 
 /// A message of a conversation.
@@ -110,26 +118,39 @@ pub struct ChatTemplate {
 	bos: String,
 	eos: String,
 	tools: bool,
+	/// Why it can't be used at all.
+	fault: Option<TemplateError>,
 }
 
 impl ChatTemplate {
-	/// Tries a template, or takes the fallback; `bos` and `eos` are the markup that templates may name.
-	///
-	/// # Errors
-	///
-	/// [`TemplateError::Parse`] if it is too long or makes no sense.
-	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
-		if source.is_some_and(|source| source.len() > MAX_TEMPLATE) {
-			return Err(TemplateError::Parse("longer than 256 KiB".into()));
-		}
+	/// Tries a template, or takes the fallback; `bos` and `eos` are the markup that templates may name. One that is too
+	/// long or makes no sense is kept, and [`usable`](Self::usable) says what is wrong.
+	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Self {
 		let mut template = Self {
 			source: source.map(str::to_owned),
 			bos: bos.to_owned(),
 			eos: eos.to_owned(),
 			tools: false,
+			fault: None,
 		};
-		template.tools = template.shows_tools()?;
-		Ok(template)
+		if source.is_some_and(|source| source.len() > MAX_TEMPLATE) {
+			template.fault = Some(TemplateError::Parse("it is longer than 256 KiB".into()));
+			return template;
+		}
+		match template.shows_tools() {
+			Ok(tools) => template.tools = tools,
+			Err(fault) => template.fault = Some(fault),
+		}
+		template
+	}
+
+	/// Whether conversations can be rendered.
+	///
+	/// # Errors
+	///
+	/// [`TemplateError::Parse`], which [`render`](Self::render) then returns for all conversations.
+	pub fn usable(&self) -> Result<(), &TemplateError> {
+		self.fault.as_ref().map_or(Ok(()), Err)
 	}
 
 	/// Tries whether a tool that is handed over comes out.
@@ -144,11 +165,11 @@ impl ChatTemplate {
 			content: "x".into(),
 			..Message::default()
 		};
-		match self.render(&[message], &[tool]) {
+		match self.render(&[message], &[tool], 0) {
 			Ok(text) => Ok(text.contains(PROBE)),
-			Err(TemplateError::Parse(reason)) => Err(TemplateError::Parse(reason)),
-			// It may do better with other messages.
-			Err(TemplateError::Refused(_) | TemplateError::Render(_)) => Ok(false),
+			Err(fault @ TemplateError::Parse(_)) => Err(fault),
+			// It may do better with other messages, or later.
+			Err(_) => Ok(false),
 		}
 	}
 
@@ -174,6 +195,7 @@ impl ChatTemplate {
 	}
 
 	/// The prompt of a conversation, ending where the assistant's answer begins. Encode it with special tokens parsed.
+	/// `now` is the time for templates that write the date, in seconds since 1970, UTC.
 	///
 	/// Tools are objects as in OpenAI's requests; a template that does not know them leaves them out. Waits for another
 	/// process, if the program [isolates](isolate) templates.
@@ -185,7 +207,9 @@ impl ChatTemplate {
 		&self,
 		messages: &[Message],
 		tools: &[serde_json::Value],
+		now: u64,
 	) -> Result<String, TemplateError> {
+		self.usable().map_err(Clone::clone)?;
 		let source = self.source.as_deref().unwrap_or(FALLBACK);
 		let fail = |error: serde_json::Error| TemplateError::Render(error.to_string());
 		let messages = messages.iter().map(serde_json::to_value);
@@ -195,6 +219,7 @@ impl ChatTemplate {
 			eos: self.eos.clone(),
 			messages: messages.collect::<Result<_, _>>().map_err(fail)?,
 			tools: tools.to_vec(),
+			now,
 		};
 		if OURS.contains(&source) {
 			return run::render(&job);

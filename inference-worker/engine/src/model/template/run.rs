@@ -1,19 +1,24 @@
 //! Running a template.
 
-use super::TemplateError;
-use minijinja::{
-	Environment, ErrorKind, State, Value,
-	syntax::SyntaxConfig,
-	value::{Kwargs, Serde},
+use super::{TemplateError, filters, json::spaced_json, methods, python, syntax};
+use chrono::{
+	DateTime,
+	format::{Fixed, Item, StrftimeItems},
 };
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::ser::{self, Formatter, PrettyFormatter};
-use std::io;
+use minijinja::{
+	Environment, Error, ErrorKind, Value, context,
+	syntax::SyntaxConfig,
+	value::{DynObject, Enumerator, Object},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+	fmt::{self, Write},
+	panic::{AssertUnwindSafe, catch_unwind},
+	sync::Arc,
+};
 
 /// Most work of one request: instructions, and bytes in 64s, so that a template has little more than 128 MB.
 const FUEL: u64 = 2_000_000;
-/// Most bytes that a template may write as JSON for one request.
-const MAX_JSON: usize = 64 << 20;
 
 /// A template and what it is to render; it may go to another process.
 #[derive(Serialize, Deserialize)]
@@ -23,108 +28,116 @@ pub(super) struct Job {
 	pub(super) eos: String,
 	pub(super) messages: Vec<serde_json::Value>,
 	pub(super) tools: Vec<serde_json::Value>,
+	/// Seconds since 1970, UTC: what `strftime_now` prints.
+	pub(super) now: u64,
 }
 
-/// JSON as Python writes it, which is what models have read in training.
-struct Spaced;
+/// How templates get the arguments of calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Calls {
+	/// As transformers wants them: objects, which are printed as JSON.
+	Objects,
+	/// As OpenAI's requests have them: texts in JSON.
+	Texts,
+}
 
-impl Formatter for Spaced {
-	fn begin_array_value<W: ?Sized + io::Write>(
-		&mut self,
-		to: &mut W,
-		first: bool,
-	) -> io::Result<()> {
-		if first { Ok(()) } else { to.write_all(b", ") }
+/// Arguments of a call: an object that is JSON where it is printed.
+#[derive(Debug)]
+pub(super) struct Arguments {
+	object: DynObject,
+	text: String,
+}
+
+impl Object for Arguments {
+	fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+		self.object.get_value(key)
 	}
 
-	fn begin_object_key<W: ?Sized + io::Write>(
-		&mut self,
-		to: &mut W,
-		first: bool,
-	) -> io::Result<()> {
-		if first { Ok(()) } else { to.write_all(b", ") }
+	fn enumerate(self: &Arc<Self>) -> Enumerator {
+		self.object.enumerate()
 	}
 
-	fn begin_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-		to.write_all(b": ")
+	fn render(self: &Arc<Self>, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+		to.write_str(&self.text)
 	}
 }
 
-/// A value in JSON, with Python's spaces.
-pub fn spaced_json(value: &impl Serialize) -> serde_json::Result<String> {
-	formatted(value, Spaced)
+/// A value for templates.
+fn shown(value: &serde_json::Value) -> Value {
+	use serde_json::Value::{Array, Bool, Null, Number, Object, String};
+	match value {
+		Null => Value::from(()),
+		Bool(flag) => Value::from(*flag),
+		// In a build where serde_json keeps all digits, its own way of handing numbers on makes them maps.
+		Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+			(Some(whole), ..) => Value::from(whole),
+			(_, Some(whole), _) => Value::from(whole),
+			(_, _, Some(float)) => Value::from(float),
+			_ => Value::from(number.to_string()),
+		},
+		String(text) => Value::from(text.as_str()),
+		Array(items) => items.iter().map(shown).collect(),
+		Object(fields) => Value::from_pairs(
+			fields
+				.iter()
+				.map(|(name, value)| (name.as_str(), shown(value))),
+		),
+	}
 }
 
-/// A value in JSON.
-fn formatted(value: &impl Serialize, formatter: impl Formatter) -> serde_json::Result<String> {
-	let mut bytes = Vec::new();
-	value.serialize(&mut ser::Serializer::with_formatter(&mut bytes, formatter))?;
-	Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Arguments of a call for templates.
+fn shown_arguments(arguments: &serde_json::Value, calls: Calls) -> Value {
+	let value = shown(arguments);
+	// Who sends no JSON has a text already.
+	let object = value.as_object().filter(|_| arguments.is_object()).cloned();
+	match (object, spaced_json(arguments)) {
+		(Some(object), Ok(text)) => match calls {
+			Calls::Objects => Value::from_object(Arguments { object, text }),
+			Calls::Texts => text.into(),
+		},
+		_ => value,
+	}
 }
 
-/// The filter `tojson` as Hugging Face's templates expect it: nothing is escaped for HTML.
-fn tojson(
-	state: &mut State<'_, '_>,
-	value: &Value,
-	args: Kwargs,
-) -> Result<Value, minijinja::Error> {
-	const WRITTEN: &str = "bytes of JSON";
-	let fail = |message: String| minijinja::Error::new(ErrorKind::BadSerialization, message);
-	let indent: Option<usize> = args.get("indent")?;
-	// No other value is in use.
-	args.get::<Option<bool>>("ensure_ascii")?;
-	args.assert_all_used()?;
-	let json = match indent {
-		None => spaced_json(value),
-		Some(width) => {
-			let indent = " ".repeat(width.min(16));
-			formatted(value, PrettyFormatter::with_indent(indent.as_bytes()))
-		}
+/// A message, a call or its function, with the arguments inside.
+fn shown_message(value: &serde_json::Value, calls: Calls) -> Value {
+	let Some(fields) = value.as_object() else {
+		return shown(value);
 	};
-	let json = json.map_err(|error| fail(error.to_string()))?;
-	let before = state
-		.get_temp(WRITTEN)
-		.and_then(|written| usize::try_from(written).ok());
-	let written = before.unwrap_or(0) + json.len();
-	if written > MAX_JSON {
-		return Err(fail("it writes too much JSON".into()));
-	}
-	state.set_temp(WRITTEN, Value::from(written));
-	Ok(Value::from_safe_string(json))
-}
-
-/// A value for templates. In a build where serde_json keeps all digits of numbers, its own way of handing them on makes
-/// them maps.
-struct Shown<'a>(&'a serde_json::Value);
-
-impl Serialize for Shown<'_> {
-	fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-		use serde_json::Value::{Array, Bool, Null, Number, Object, String};
-		match self.0 {
-			Null => to.serialize_unit(),
-			Bool(flag) => to.serialize_bool(*flag),
-			Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-				(Some(whole), ..) => to.serialize_i64(whole),
-				(_, Some(whole), _) => to.serialize_u64(whole),
-				(_, _, Some(float)) => to.serialize_f64(float),
-				_ => to.serialize_str(&number.to_string()),
-			},
-			String(text) => to.serialize_str(text),
-			Array(items) => to.collect_seq(items.iter().map(Shown)),
-			Object(fields) => {
-				to.collect_map(fields.iter().map(|(name, value)| (name, Shown(value))))
+	let field = |(name, value): (&String, &serde_json::Value)| {
+		let value = match (name.as_str(), value) {
+			("tool_calls", serde_json::Value::Array(list)) => {
+				list.iter().map(|call| shown_message(call, calls)).collect()
 			}
-		}
-	}
+			("function", function) => shown_message(function, calls),
+			("arguments", arguments) => shown_arguments(arguments, calls),
+			(_, value) => shown(value),
+		};
+		(name.clone(), value)
+	};
+	Value::from_pairs(fields.iter().map(field))
 }
 
-fn shown(items: &[serde_json::Value]) -> Value {
-	let items: Vec<_> = items.iter().map(Shown).collect();
-	Value::from(Serde(items))
+/// The function `strftime_now`: the time that the caller gave, as Python formats times without a zone.
+fn strftime(now: u64, format: &str) -> Result<String, Error> {
+	let seconds = i64::try_from(now).ok();
+	let time = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+	let time = time.ok_or_else(|| python::fail("the time is too far in the future"))?;
+	let zone = |item: &Item<'_>| {
+		use Fixed::{TimezoneName, TimezoneOffset, TimezoneOffsetColon, TimezoneOffsetZ};
+		matches!(
+			item,
+			Item::Fixed(TimezoneName | TimezoneOffset | TimezoneOffsetColon | TimezoneOffsetZ)
+		)
+	};
+	let items = StrftimeItems::new_lenient(format).filter(|item| !zone(item));
+	let mut text = String::new();
+	write!(text, "{}", time.naive_utc().format_with_items(items))?;
+	Ok(text)
 }
 
 /// A template under the name `chat`, and what it may use.
-fn environment(source: &str) -> Result<Environment<'_>, minijinja::Error> {
+fn environment(source: String, now: u64) -> Result<Environment<'static>, Error> {
 	let mut environment = Environment::new();
 	let syntax = SyntaxConfig::builder()
 		.trim_blocks(true)
@@ -132,38 +145,64 @@ fn environment(source: &str) -> Result<Environment<'_>, minijinja::Error> {
 		.build()?;
 	environment.set_syntax(syntax);
 	environment.set_fuel(Some(FUEL));
-	environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-	environment.add_function(
-		"raise_exception",
-		|message: String| -> Result<Value, minijinja::Error> {
-			Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-		},
-	);
-	environment.add_filter("tojson", tojson);
-	// No clock in here: templates that print the date get an empty one, so that prompts are reproducible.
-	environment.add_function("strftime_now", |_format: String| String::new());
-	environment.add_template("chat", source)?;
+	environment.set_formatter(python::print);
+	environment.set_unknown_method_callback(methods::call);
+	filters::add(&mut environment);
+	environment.add_function("strftime_now", move |format: &str| strftime(now, format));
+	environment.add_template_owned("chat", source)?;
 	Ok(environment)
+}
+
+/// Whether a template raised an error on purpose.
+fn is_raised(error: &Error) -> bool {
+	let mut source = std::error::Error::source(error);
+	while let Some(error) = source {
+		if error.is::<filters::Raised>() {
+			return true;
+		}
+		source = error.source();
+	}
+	false
+}
+
+fn attempt(environment: &Environment<'_>, job: &Job, calls: Calls) -> Result<String, Error> {
+	let messages = job
+		.messages
+		.iter()
+		.map(|message| shown_message(message, calls));
+	let tools = (!job.tools.is_empty()).then(|| job.tools.iter().map(shown).collect::<Value>());
+	environment.get_template("chat")?.render(context! {
+		messages => messages.collect::<Value>(),
+		tools,
+		add_generation_prompt => true,
+		bos_token => job.bos.as_str(),
+		eos_token => job.eos.as_str(),
+	})
+}
+
+fn render_here(job: &Job) -> Result<String, TemplateError> {
+	let environment = environment(syntax::adapt(&job.source), job.now)
+		.map_err(|error| TemplateError::Parse(error.to_string()))?;
+	let rendered = attempt(&environment, job, Calls::Objects).or_else(|error| {
+		let called = job
+			.messages
+			.iter()
+			.any(|message| message.get("tool_calls").is_some());
+		if !called || is_raised(&error) || error.kind() == ErrorKind::OutOfFuel {
+			return Err(error);
+		}
+		// Some join the arguments with other texts, which an object is not.
+		attempt(&environment, job, Calls::Texts).map_err(|_| error)
+	});
+	rendered.map_err(|error| match error.detail() {
+		Some(detail) if is_raised(&error) => TemplateError::Refused(detail.to_owned()),
+		_ => TemplateError::Render(error.to_string()),
+	})
 }
 
 /// Renders.
 pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
-	let parse = |error: minijinja::Error| TemplateError::Parse(error.to_string());
-	let environment = environment(&job.source).map_err(parse)?;
-	let template = environment.get_template("chat").map_err(parse)?;
-	let tools = (!job.tools.is_empty()).then_some(&job.tools);
-	template
-		.render(minijinja::context! {
-			messages => shown(&job.messages),
-			tools => tools.map(|tools| shown(tools)),
-			add_generation_prompt => true,
-			bos_token => job.bos.as_str(),
-			eos_token => job.eos.as_str(),
-		})
-		.map_err(|error| match (error.kind(), error.detail()) {
-			(ErrorKind::InvalidOperation, Some(detail)) => {
-				TemplateError::Refused(detail.to_owned())
-			}
-			_ => TemplateError::Render(error.to_string()),
-		})
+	let rendered = catch_unwind(AssertUnwindSafe(|| render_here(job)));
+	// minijinja leaves a `with` block by `break` like this.
+	rendered.unwrap_or_else(|_| Err(TemplateError::Render("the template engine stopped".into())))
 }

@@ -16,17 +16,19 @@ fn weather() -> serde_json::Value {
 #[test]
 fn tools_should_be_shown_as_python_writes_json() {
 	let source = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}{{ messages[0].content }}";
-	let template = ChatTemplate::new(Some(source), "", "").unwrap();
+	let template = ChatTemplate::new(Some(source), "", "");
 	assert!(template.takes_tools());
-	let text = template.render(&[said("user", "!")], &[weather()]).unwrap();
+	let text = template
+		.render(&[said("user", "!")], &[weather()], 0)
+		.unwrap();
 	assert_eq!(
 		text,
 		r#"{"type": "function", "function": {"name": "weather", "description": "It's <b>", "parameters": {}}}!"#
 	);
 	let source = "{{ tools | tojson(indent=2) }}";
-	let template = ChatTemplate::new(Some(source), "", "").unwrap();
+	let template = ChatTemplate::new(Some(source), "", "");
 	let text = template
-		.render(&[said("user", "")], &[json!({ "a": [1] })])
+		.render(&[said("user", "")], &[json!({ "a": [1] })], 0)
 		.unwrap();
 	assert_eq!(text, "[\n  {\n    \"a\": [\n      1\n    ]\n  }\n]");
 }
@@ -34,19 +36,19 @@ fn tools_should_be_shown_as_python_writes_json() {
 #[test]
 fn numbers_should_be_numbers_in_templates() {
 	let source = "{% for tool in tools %}{{ tool | tojson }} {{ tool.least + 1 }}{% endfor %}";
-	let template = ChatTemplate::new(Some(source), "", "").unwrap();
+	let template = ChatTemplate::new(Some(source), "", "");
 	let tool = r#"{"z": -1, "least": 5, "most": 18446744073709551615, "step": 0.5, "one": 1.0, "list": [null, true, {"n": 2}]}"#;
 	let parsed: serde_json::Value = serde_json::from_str(tool).unwrap();
-	let text = template.render(&[said("user", "")], &[parsed]).unwrap();
+	let text = template.render(&[said("user", "")], &[parsed], 0).unwrap();
 	assert_eq!(text, format!("{tool} 6"));
 }
 
 #[test]
 fn json_without_end_should_be_refused() {
 	let source = "{% for i in range(100000) %}{% set x = messages | tojson %}{% endfor %}";
-	let template = ChatTemplate::new(Some(source), "", "").unwrap();
+	let template = ChatTemplate::new(Some(source), "", "");
 	let long = said("user", &"x".repeat(10_000));
-	let error = template.render(&[long], &[]).unwrap_err();
+	let error = template.render(&[long], &[], 0).unwrap_err();
 	assert!(error.to_string().contains("too much JSON"), "{error}");
 }
 
@@ -59,7 +61,7 @@ fn template_without_tools_should_say_so() {
 		Some(FALCON3),
 		Some(BITNET),
 	] {
-		let template = ChatTemplate::new(source, "", "").unwrap();
+		let template = ChatTemplate::new(source, "", "");
 		assert!(!template.takes_tools());
 		assert_eq!(template.call_format(), CallFormat::Tagged);
 	}
@@ -79,7 +81,7 @@ fn published_templates_should_show_tools_calls_and_results() {
 			eprintln!("skipped: {folder}/{file} is not here");
 			continue;
 		};
-		let template = ChatTemplate::new(Some(&source), "<s>", "</s>").unwrap();
+		let template = ChatTemplate::new(Some(&source), "<s>", "</s>");
 		assert!(template.takes_tools(), "{file}");
 		assert_eq!(template.call_format(), format);
 		let call = ToolCall {
@@ -102,7 +104,7 @@ fn published_templates_should_show_tools_calls_and_results() {
 				..said("tool", "5 degrees")
 			},
 		];
-		let text = template.render(&messages, &[weather()]).unwrap();
+		let text = template.render(&messages, &[weather()], 0).unwrap();
 		for part in [
 			"It's <b>",
 			"{\"city\": \"Oslo\"}",
