@@ -80,7 +80,7 @@ A¶{% generation %}¶B¶  {% endgeneration %}¶C{%- generation -%}  x  {%- endge
 {{ strftime_now('%d %b %Y') }}|{{ strftime_now('%Y-%m-%d %H:%M:%S %A %B %j %p %I %y %a %e %-d %% %Z%z|%c|%x %X') }}
 {{ 'a\nb' | indent(2) }}|{{ 'a\n\nb\n' | indent }}|{{ 'a\n\nb' | indent(width=1, first=True, blank=True) }}|{{ 'a\nb' | indent('>>') }}
 {{ 'hello' | truncate(3) }}{{ 'hello world' | truncate(5) }}|{{ 'hello world foo' | truncate(9, true, '..', 0) }}|{{ 'hello world foo bar' | truncate(11, leeway=0) }}
-{{ 'a b-c' | wordcount }}{{ 'a' | center(4) }}|{{ 'a b&c/é' | urlencode }}|{{ [1, 2, 3, 4] | batch(2) | list }}{{ 5 | abs }}{{ 1.0 | float }}
+{{ 'a b-c' | wordcount }}{{ 'a' | center(4) }}|{{ 'a b&c/é' | urlencode }}|{{ [1, 2, 3, 4] | batch(2) | list }}{{ 5 | abs }}{{ 1.0 | float }}{{ 1000 | filesizeformat }}{{ 2048 | filesizeformat(true) }}{{ 1 | filesizeformat }}{{ 'a' | center(width=3) }}
 {{ '<b>' | e }}{{ '<b>' | safe }}{{ messages[0].content | e }}{{ '<' | safe | e }}{{ '<' | safe | forceescape }}{{ tools[0].type | tojson | e }}
 {{ true }}{{ none }}{{ 1.0 }}{{ [1, 'a', none, true] }}{{ {'a': 1, 'b': "it's"} }}{{ (1, 2) }}{{ (1,) }}{{ 1e21 }}{{ [1e21, {'x': 1e-7}] }}{{ 1e16 }}{{ 0.0001 }}{{ 10 / 2 }}{{ 7 // 2 }}{{ 2 ** 3 }}{{ 1e21 | string }}
 {{ 'a' 'b' }}{{ 'a' ~ 1 ~ none ~ true ~ 1.5 ~ [1] }}{{ nothing }}|{{ messages[0].nope }}|{{ messages[0].nope | default('z') }}

@@ -37,6 +37,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
 	environment.add_filter("truncate", truncate);
 	environment.add_filter("center", center);
 	environment.add_filter("wordcount", wordcount);
+	environment.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
 	environment.add_filter(REMAINDER, remainder);
 	environment.add_test("iterable", is_iterable);
 	environment.add_test("sequence", is_sequence);
