@@ -223,6 +223,6 @@ pub(crate) fn template(bytes: &[u8]) -> Outcome {
 		})
 		.collect();
 	let template = ChatTemplate::new(Some(&texts[0]), "<s>", "</s>");
-	let rendered = template.render(&messages, &[], 0);
+	let rendered = template.and_then(|template| template.render(&messages, &[], 0));
 	taken(rendered, |_| {})
 }

@@ -21,7 +21,9 @@ fn messages(contents: &[&str]) -> Vec<Message> {
 }
 
 fn render(source: &str, contents: &[&str]) -> Result<String, TemplateError> {
-	ChatTemplate::new(Some(source), "<s>", "</s>").render(&messages(contents), &[], NOW)
+	ChatTemplate::new(Some(source), "<s>", "</s>")
+		.unwrap()
+		.render(&messages(contents), &[], NOW)
 }
 
 /// A message of the fixture.
@@ -57,7 +59,7 @@ fn prompts_should_be_those_of_transformers() {
 	let mut wrong = Vec::new();
 	for case in fixture["cases"].as_array().unwrap() {
 		let source = case["template"].as_str().unwrap();
-		let template = ChatTemplate::new(Some(source), "<s>", "</s>");
+		let template = ChatTemplate::new(Some(source), "<s>", "</s>").unwrap();
 		let prompt = template.render(&messages, tools, now);
 		let prompt = prompt.unwrap_or_else(|error| error.to_string());
 		if prompt != case["prompt"].as_str().unwrap() {
@@ -76,7 +78,7 @@ fn arguments_of_calls_should_be_texts_where_objects_fail() {
 		let source = format!(
 			"{{% for m in messages %}}{{% for c in m.tool_calls %}}{{{{ {expression} }}}}{{% endfor %}}{{% endfor %}}"
 		);
-		let template = ChatTemplate::new(Some(&source), "", "");
+		let template = ChatTemplate::new(Some(&source), "", "").unwrap();
 		template.render(&[message(&call)], &[], NOW)
 	};
 	let text = r#"{"city": "Oslo", "n": 1.0}"#;
@@ -114,7 +116,7 @@ fn arguments_of_calls_should_be_texts_where_objects_fail() {
 fn time_should_be_the_callers() {
 	let now = "{{ strftime_now('%Y-%m-%d %H:%M:%S') }}";
 	assert_eq!(render(now, &[]).unwrap(), "2026-07-04 09:05:06");
-	let template = ChatTemplate::new(Some(now), "", "");
+	let template = ChatTemplate::new(Some(now), "", "").unwrap();
 	assert_eq!(template.render(&[], &[], 0).unwrap(), "1970-01-01 00:00:00");
 	let error = template.render(&[], &[], u64::MAX).unwrap_err();
 	assert!(error.to_string().contains("future"), "{error}");
@@ -139,7 +141,7 @@ fn published_templates_should_render() {
 			continue;
 		}
 		let source = std::fs::read_to_string(&file).unwrap();
-		let template = ChatTemplate::new(Some(&source), "<s>", "</s>");
+		let template = ChatTemplate::new(Some(&source), "<s>", "</s>").unwrap();
 		let mut messages = messages(&["be short", "  is it? ", "yes", "why"]);
 		messages[3].role = "user".into();
 		let text = template
@@ -175,7 +177,7 @@ fn long_conversations_should_have_fuel() {
 #[test]
 fn rejects_templates_that_are_too_long_or_make_no_sense() {
 	let parse = |source: &str| {
-		let template = ChatTemplate::new(Some(source), "", "");
+		let template = ChatTemplate::new(Some(source), "", "").unwrap();
 		// Part of the model, whatever it is worth.
 		assert_eq!(template.source(), Some(source));
 		assert!(!template.takes_tools());

@@ -169,15 +169,6 @@ impl ApiError {
 		Self::invalid("model", message).with_code("unusable_chat_template")
 	}
 
-	/// 503 where a template has no process to run in.
-	pub(super) fn no_process(error: &TemplateError) -> Self {
-		tracing::error!("{error}");
-		let message = "this server is short of processes or files; try again soon";
-		let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
-		error.retry_after = Some(RETRY_AFTER);
-		error.with_code("no_process")
-	}
-
 	/// 404 about a model that is not here, 503 about one that can't be used now, 500 about one that can't be loaded.
 	pub(super) fn unavailable(model: &str, error: Unavailable) -> Self {
 		let shown: String = model.chars().take(100).collect();
@@ -195,6 +186,13 @@ impl ApiError {
 		let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
 		error.retry_after = Some(seconds);
 		error.with_code(code)
+	}
+
+	/// 503 because the machine lacks something for now, such as processes or files.
+	pub(super) fn overloaded(message: impl Into<String>) -> Self {
+		let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
+		error.retry_after = Some(RETRY_AFTER);
+		error.with_code("overloaded")
 	}
 
 	/// 500.

@@ -116,7 +116,6 @@ pub(super) async fn receipt(
 
 /// The conversation of a request, with the functions that it offers.
 fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
-	fields.refuse_unsupported(Kind::Chat)?;
 	Conversation::of_chat(fields, Tools::read(fields, Kind::Chat)?.as_ref())
 }
 

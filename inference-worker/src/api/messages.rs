@@ -307,7 +307,7 @@ impl Conversation {
 				ApiError::invalid(self.param, error.to_string())
 			}
 			TemplateError::Parse(_) => ApiError::no_chats(&error),
-			TemplateError::Unavailable(_) => ApiError::no_process(&error),
+			TemplateError::Unavailable(_) => ApiError::overloaded(error.to_string()),
 		})?;
 		Ok((text, hidden))
 	}

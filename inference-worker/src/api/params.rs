@@ -26,7 +26,6 @@ enum Neutral {
 	Number(f64),
 	/// Null, false, or an empty text, list or object.
 	Empty,
-	True,
 	/// One of these texts.
 	Text(&'static [&'static str]),
 }
@@ -57,8 +56,7 @@ const UNSUPPORTED: [(&str, Neutral); 22] = [
 	("echo", Neutral::Empty),
 ];
 /// The same for conversations in messages.
-const UNSUPPORTED_CHAT: [(&str, Neutral); 5] = [
-	("add_generation_prompt", Neutral::True),
+const UNSUPPORTED_CHAT: [(&str, Neutral); 4] = [
 	("functions", Neutral::Empty),
 	("function_call", Neutral::Text(&["none", "auto"])),
 	("audio", Neutral::Empty),
@@ -219,7 +217,7 @@ impl Fields {
 	}
 
 	/// Refuses fields that would change the answer and can't be obeyed.
-	pub(super) fn refuse_unsupported(&self, kind: Kind) -> Result<(), ApiError> {
+	fn refuse_unsupported(&self, kind: Kind) -> Result<(), ApiError> {
 		let own = match kind {
 			Kind::Chat => &UNSUPPORTED_CHAT[..],
 			Kind::Completion => &UNSUPPORTED_COMPLETION,
@@ -235,7 +233,6 @@ impl Fields {
 				}
 				(Neutral::Number(_), _) => return Err(wrong_type(name, "a number")),
 				(Neutral::Empty, Value::Bool(set)) => !set,
-				(Neutral::True, Value::Bool(set)) => *set,
 				(Neutral::Empty, Value::String(text)) => text.is_empty(),
 				(Neutral::Empty, Value::Array(list)) => list.is_empty(),
 				(Neutral::Empty, Value::Object(map)) => map.is_empty(),

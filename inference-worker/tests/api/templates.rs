@@ -82,24 +82,3 @@ async fn prompts_should_have_the_date_of_today() {
 	let shown: u64 = reply["prompt"].as_str().unwrap().parse().unwrap();
 	assert!((before..=seconds()).contains(&shown), "{shown}");
 }
-
-#[tokio::test]
-async fn rejects_prefills_by_name() {
-	let server = Server::demo().await;
-	for (name, usual) in [
-		("add_generation_prompt", json!(true)),
-		("continue_final_message", json!(false)),
-	] {
-		let other = json!(!usual.as_bool().unwrap());
-		for path in ["/v1/chat/completions", "/apply-template", "/tokenize"] {
-			let reply = server
-				.post(path, with(talk(), json!({ name: other })))
-				.await;
-			assert_eq!(reply.error(400), field(name, "unsupported_parameter"));
-			let reply = server
-				.post(path, with(talk(), json!({ name: usual })))
-				.await;
-			assert_eq!(reply.status, 200, "{}", reply.body);
-		}
-	}
-}

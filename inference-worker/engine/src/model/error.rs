@@ -1,6 +1,6 @@
 //! Why a model can't be loaded.
 
-use super::config::ConfigError;
+use super::{config::ConfigError, template::TemplateError};
 use crate::{gguf::GgufError, tokenizer::TokenizerError};
 use aria_kernels::PackError;
 use std::path::PathBuf;
@@ -36,6 +36,9 @@ pub enum ModelError {
 	/// The vocabulary is damaged or of another kind.
 	#[error(transparent)]
 	Tokenizer(#[from] TokenizerError),
+	/// The chat template can't be tried.
+	#[error(transparent)]
+	Template(#[from] TemplateError),
 	/// A tensor that must be there.
 	#[error("tensor {0:?} is missing")]
 	MissingTensor(String),

@@ -24,7 +24,7 @@ pub(super) fn gguf_extras(gguf: &Gguf, name: &str) -> Result<Extras, ModelError>
 	let eos = gguf.int("tokenizer.ggml.eos_token_id").map(|id| id as u32);
 	let built_in = template::built_in(gguf.text("general.architecture"), &tokenizer);
 	let source = gguf.text("tokenizer.chat_template").or(built_in);
-	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos));
+	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos))?;
 	Ok(Extras {
 		tokenizer,
 		template,
@@ -54,7 +54,7 @@ pub(super) fn folder_extras(folder: &Path, config: &HfConfig) -> Result<Extras, 
 	let markup = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
 	let eos = tokenizer.end_tokens().first().copied();
 	let source = source.as_deref().or(built_in);
-	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos));
+	let template = ChatTemplate::new(source, markup(tokenizer.bos()), markup(eos))?;
 	let generation = huggingface::json(folder, "generation_config.json")?.unwrap_or_default();
 	Ok(Extras {
 		tokenizer,

@@ -9,8 +9,8 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use std::{
 	ffi::OsStr,
 	io::{self, Read, Write},
-	path::PathBuf,
-	process::{Child, Command, Stdio},
+	path::{Path, PathBuf},
+	process::{Command, Stdio},
 	sync::OnceLock,
 };
 
@@ -68,22 +68,26 @@ fn serve() -> io::Result<()> {
 
 /// Renders in a process of its own, or here if this program does not do that.
 pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
-	let Some(program) = PROGRAM.get() else {
-		return run::render(job);
-	};
-	let child = Command::new(program)
+	match PROGRAM.get() {
+		Some(program) => render_by(program, job),
+		None => run::render(job),
+	}
+}
+
+/// What fails here and not in the template is the machine's fault: it may be short of processes, files or memory.
+fn render_by(program: &Path, job: &Job) -> Result<String, TemplateError> {
+	let failed = |error: io::Error| TemplateError::Unavailable(error.to_string());
+	call(program, job).map_err(failed)?
+}
+
+fn call(program: &Path, job: &Job) -> io::Result<Result<String, TemplateError>> {
+	let mut child = Command::new(program)
 		.arg(WORD)
 		.stdin(Stdio::piped())
 		.stdout(Stdio::piped())
 		// What a crash prints.
 		.stderr(Stdio::null())
-		.spawn();
-	let child = child.map_err(|error| TemplateError::Unavailable(error.to_string()))?;
-	let failed = |error: io::Error| TemplateError::Render(format!("it can't be run: {error}"));
-	call(child, job).map_err(failed)?
-}
-
-fn call(mut child: Child, job: &Job) -> io::Result<Result<String, TemplateError>> {
+		.spawn()?;
 	let written = match child.stdin.take() {
 		Some(stdin) => serde_json::to_writer(io::BufWriter::new(stdin), job),
 		None => Ok(()),
@@ -98,6 +102,10 @@ fn call(mut child: Child, job: &Job) -> io::Result<Result<String, TemplateError>
 		child.kill()?;
 	}
 	let status = child.wait()?;
+	// It failed before it rendered: its own word for that, or the system's.
+	if let Some(1 | 126 | 127) = status.code() {
+		return Err(io::Error::other("its process could not begin"));
+	}
 	if !status.success() {
 		let reason = "it takes too much memory, or never ends";
 		return Ok(Err(TemplateError::Render(reason.into())));
@@ -105,4 +113,28 @@ fn call(mut child: Child, job: &Job) -> io::Result<Result<String, TemplateError>
 	written?;
 	read?;
 	Ok(serde_json::from_slice(&answer)?)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn process_that_can_not_begin_should_be_no_fault_of_the_template() {
+		let job = Job {
+			source: "x".into(),
+			bos: String::new(),
+			eos: String::new(),
+			messages: Vec::new(),
+			tools: Vec::new(),
+			now: 0,
+		};
+		for program in ["/nowhere/to-be-found", "/bin/false"] {
+			let result = render_by(Path::new(program), &job);
+			assert!(
+				matches!(result, Err(TemplateError::Unavailable(_))),
+				"{program}: {result:?}"
+			);
+		}
+	}
 }

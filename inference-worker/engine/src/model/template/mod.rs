@@ -60,8 +60,8 @@ pub enum TemplateError {
 	/// The template failed.
 	#[error("the model's chat template failed: {0}")]
 	Render(String),
-	/// This machine is short of what a process needs; it may work again soon.
-	#[error("no process can be started for the model's chat template: {0}")]
+	/// The machine lacks what running the template takes, such as a process or a file.
+	#[error("the model's chat template can't be run now: {0}")]
 	Unavailable(String),
 }
 
@@ -125,7 +125,11 @@ pub struct ChatTemplate {
 impl ChatTemplate {
 	/// Tries a template, or takes the fallback; `bos` and `eos` are the markup that templates may name. One that is too
 	/// long or makes no sense is kept, and [`usable`](Self::usable) says what is wrong.
-	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Self {
+	///
+	/// # Errors
+	///
+	/// [`TemplateError::Unavailable`] if it can't be tried now.
+	pub fn new(source: Option<&str>, bos: &str, eos: &str) -> Result<Self, TemplateError> {
 		let mut template = Self {
 			source: source.map(str::to_owned),
 			bos: bos.to_owned(),
@@ -135,13 +139,14 @@ impl ChatTemplate {
 		};
 		if source.is_some_and(|source| source.len() > MAX_TEMPLATE) {
 			template.fault = Some(TemplateError::Parse("it is longer than 256 KiB".into()));
-			return template;
+			return Ok(template);
 		}
 		match template.shows_tools() {
 			Ok(tools) => template.tools = tools,
-			Err(fault) => template.fault = Some(fault),
+			Err(fault @ TemplateError::Parse(_)) => template.fault = Some(fault),
+			Err(error) => return Err(error),
 		}
-		template
+		Ok(template)
 	}
 
 	/// Whether conversations can be rendered.
@@ -167,9 +172,9 @@ impl ChatTemplate {
 		};
 		match self.render(&[message], &[tool], 0) {
 			Ok(text) => Ok(text.contains(PROBE)),
-			Err(fault @ TemplateError::Parse(_)) => Err(fault),
-			// It may do better with other messages, or later.
-			Err(_) => Ok(false),
+			Err(error @ (TemplateError::Parse(_) | TemplateError::Unavailable(_))) => Err(error),
+			// It may do better with other messages.
+			Err(TemplateError::Refused(_) | TemplateError::Render(_)) => Ok(false),
 		}
 	}
 

@@ -16,7 +16,7 @@ fn weather() -> serde_json::Value {
 #[test]
 fn tools_should_be_shown_as_python_writes_json() {
 	let source = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}{{ messages[0].content }}";
-	let template = ChatTemplate::new(Some(source), "", "");
+	let template = ChatTemplate::new(Some(source), "", "").unwrap();
 	assert!(template.takes_tools());
 	let text = template
 		.render(&[said("user", "!")], &[weather()], 0)
@@ -26,7 +26,7 @@ fn tools_should_be_shown_as_python_writes_json() {
 		r#"{"type": "function", "function": {"name": "weather", "description": "It's <b>", "parameters": {}}}!"#
 	);
 	let source = "{{ tools | tojson(indent=2) }}";
-	let template = ChatTemplate::new(Some(source), "", "");
+	let template = ChatTemplate::new(Some(source), "", "").unwrap();
 	let text = template
 		.render(&[said("user", "")], &[json!({ "a": [1] })], 0)
 		.unwrap();
@@ -36,7 +36,7 @@ fn tools_should_be_shown_as_python_writes_json() {
 #[test]
 fn numbers_should_be_numbers_in_templates() {
 	let source = "{% for tool in tools %}{{ tool | tojson }} {{ tool.least + 1 }}{% endfor %}";
-	let template = ChatTemplate::new(Some(source), "", "");
+	let template = ChatTemplate::new(Some(source), "", "").unwrap();
 	let tool = r#"{"z": -1, "least": 5, "most": 18446744073709551615, "step": 0.5, "one": 1.0, "list": [null, true, {"n": 2}]}"#;
 	let parsed: serde_json::Value = serde_json::from_str(tool).unwrap();
 	let text = template.render(&[said("user", "")], &[parsed], 0).unwrap();
@@ -46,7 +46,7 @@ fn numbers_should_be_numbers_in_templates() {
 #[test]
 fn json_without_end_should_be_refused() {
 	let source = "{% for i in range(100000) %}{% set x = messages | tojson %}{% endfor %}";
-	let template = ChatTemplate::new(Some(source), "", "");
+	let template = ChatTemplate::new(Some(source), "", "").unwrap();
 	let long = said("user", &"x".repeat(10_000));
 	let error = template.render(&[long], &[], 0).unwrap_err();
 	assert!(error.to_string().contains("too much JSON"), "{error}");
@@ -61,7 +61,7 @@ fn template_without_tools_should_say_so() {
 		Some(FALCON3),
 		Some(BITNET),
 	] {
-		let template = ChatTemplate::new(source, "", "");
+		let template = ChatTemplate::new(source, "", "").unwrap();
 		assert!(!template.takes_tools());
 		assert_eq!(template.call_format(), CallFormat::Tagged);
 	}
@@ -81,7 +81,7 @@ fn published_templates_should_show_tools_calls_and_results() {
 			eprintln!("skipped: {folder}/{file} is not here");
 			continue;
 		};
-		let template = ChatTemplate::new(Some(&source), "<s>", "</s>");
+		let template = ChatTemplate::new(Some(&source), "<s>", "</s>").unwrap();
 		assert!(template.takes_tools(), "{file}");
 		assert_eq!(template.call_format(), format);
 		let call = ToolCall {
