@@ -32,7 +32,7 @@ fn json(path: &Path) -> Result<Value, TokenizerError> {
 	};
 	serde_json::from_slice(&bytes).map_err(|error| TokenizerError::File {
 		file: path.display().to_string(),
-		problem: error.to_string(),
+		problem: excerpt(error),
 	})
 }
 
