@@ -80,7 +80,7 @@ fn tokens(
 	}
 	if needed > size {
 		return Err(damaged(format!(
-			"tokenizer.json has {needed} tokens, the model {size}"
+			"tokenizer.json has ids up to {needed}, the model {size} tokens"
 		)));
 	}
 	let mut spellings: Vec<String> = (0..size).map(|id| format!("[PAD{id}]")).collect();
