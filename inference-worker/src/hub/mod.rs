@@ -37,7 +37,7 @@ pub enum HubError {
 	NotInstalled(String),
 	/// Nothing of this name is here, and the hub can't have it either.
 	#[error(
-		"there is no file, folder or installed model {0:?}: see `aria-worker model list`, and `aria-worker model list --known` for models to pull"
+		"there is no file, folder or installed model {0:?}: see `aria-worker model list`, and `aria-worker model list --known` for what `aria-worker model pull` can get"
 	)]
 	NotHere(String),
 	/// Several files could be meant.
