@@ -2,10 +2,11 @@
 
 use super::{
 	Program,
+	exchange::{Question, Reply, Settings},
 	interrupt::Interrupt,
 	output,
 	program::describe,
-	responder::{Question, Reply, Responder, ResponderArgs, Settings},
+	responder::{Responder, ResponderArgs},
 };
 use crate::paths;
 use anyhow::{Context, Result};

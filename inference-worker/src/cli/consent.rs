@@ -177,7 +177,7 @@ impl GrantArgs {
 }
 
 /// Terms with the names and forms of the command line.
-pub(super) fn terms_json(terms: &Terms) -> Value {
+fn terms_json(terms: &Terms) -> Value {
 	let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
 	let days = Day::value_variants()
 		.iter()
@@ -199,6 +199,15 @@ pub(super) fn terms_json(terms: &Terms) -> Value {
 		"allow_geo_tracking": terms.allow_geo_tracking,
 		"min_contribution_score": terms.min_contribution_score,
 		"privacy_level": terms.privacy_level,
+	})
+}
+
+fn consent_json(account: &AccountId, consent: &ConsentView) -> Value {
+	json!({
+		"account": address(account),
+		"version": consent.version,
+		"changed_at": consent.changed_at,
+		"terms": terms_json(&consent.terms),
 	})
 }
 

@@ -1,10 +1,6 @@
 //! `aria-worker infer`: one question, one answer.
 
-use super::{
-	interrupt::Interrupt,
-	output,
-	responder::{Question, ResponderArgs},
-};
+use super::{exchange::Question, interrupt::Interrupt, output, responder::ResponderArgs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;

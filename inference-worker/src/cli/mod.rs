@@ -16,6 +16,7 @@ mod config;
 mod consent;
 mod doctor;
 mod evaluate;
+mod exchange;
 mod files;
 mod generate;
 mod infer;

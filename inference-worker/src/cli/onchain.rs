@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use aria_primitives::{
 	AccountId, H256,
 	api::{MAX_PAGE, SobrietyView},
-	consent::ConsentView,
 	energy::Rating,
 	provenance::{ModelView, Record},
 	work::{BatchView, DrawView, LedgerStats, WorkerView},
@@ -187,15 +186,6 @@ pub(super) fn batch_json(id: u64, batch: &BatchView) -> Value {
 		},
 		"committed_at": batch.committed_at,
 		"draws": batch.draws,
-	})
-}
-
-pub(super) fn consent_json(account: &AccountId, consent: &ConsentView) -> Value {
-	json!({
-		"account": address(account),
-		"version": consent.version,
-		"changed_at": consent.changed_at,
-		"terms": super::consent::terms_json(&consent.terms),
 	})
 }
 

@@ -1,8 +1,8 @@
 //! A worker, or any other server of the OpenAI API, over HTTP.
 
 use super::{
+	exchange::{Question, Reply, Settings},
 	interrupt::Interrupt,
-	responder::{Question, Reply, Settings},
 };
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
