@@ -240,8 +240,8 @@ impl Models {
 			backend, options, ..
 		} = &*self.0;
 		let load = LoadOptions {
-			packing: backend.packing(),
 			i2_block: self.0.i2_block,
+			..backend.packing().into()
 		};
 		let model = Model::open(path, load).map_err(|error| error.to_string())?;
 		let meter = Meter::discover(self.0.watts);

@@ -8,7 +8,7 @@ mod shape;
 use super::output;
 use crate::{energy::Meter, service::I2sBlock};
 use anyhow::{Context, Result};
-use aria_engine::model::Model;
+use aria_engine::model::{LoadOptions, Model};
 use aria_kernels::{Backend, Isa, Packing};
 use clap::Args;
 use measure::{Setting, measure};
@@ -159,8 +159,11 @@ impl BenchArgs {
 				Some(same) => &*loaded.insert(same),
 				None => {
 					drop(loaded.take());
-					let i2_block = self.i2s_block.into();
-					&*loaded.insert(Loaded::open(path, LoadOptions { packing, i2_block })?)
+					let options = LoadOptions {
+						i2_block: self.i2s_block.into(),
+						..packing.into()
+					};
+					&*loaded.insert(Loaded::open(path, options)?)
 				}
 			};
 			if number == 0 && !self.json {
