@@ -174,6 +174,23 @@ fn names_what_a_file_is_instead() {
 }
 
 #[test]
+fn takes_matrices_with_dimensions_of_one_behind() {
+	let bytes = |rest: &[u64]| {
+		let mut file = support::synth::model(1);
+		file.tensor("t.weight", &[&[32, 1], rest].concat(), 0, vec![0; 128]);
+		file.bytes()
+	};
+	let error = |rest: &[u64]| {
+		let model = Model::from_bytes(&bytes(rest), "", Packing::TwoBit);
+		model.err().unwrap().to_string()
+	};
+	// As matrices they are looked for in the architecture, under their names there.
+	assert!(error(&[1, 1]).contains("\"t\""), "{}", error(&[1, 1]));
+	assert!(error(&[1]).contains("\"t\""));
+	assert_eq!(error(&[]), error(&[1, 1]));
+}
+
+#[test]
 fn quotes_files_in_brief() {
 	let long = "x".repeat(100_000);
 	let error = |change: &dyn Fn(&mut GgufWriter)| {

@@ -362,7 +362,7 @@ fn errors_should_quote_files_in_brief() {
 	let long = "x".repeat(100_000);
 	let open = |file: &Value, config: &Value| {
 		let folder = folder(file, config, 0);
-		let error = Tokenizer::from_huggingface(folder.path(), None).err();
+		let error = Tokenizer::from_huggingface(folder.path(), 9).err();
 		error.unwrap().to_string()
 	};
 	for error in [

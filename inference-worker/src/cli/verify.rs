@@ -32,8 +32,7 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
 	let (receipt, machine) = (&args.receipt, &args.machine);
 	let text = read_text(receipt, MAX_RECEIPT)?;
-	let file = ReceiptFile::from_json(&text)
-		.with_context(|| format!("{} is not a receipt", receipt.display()))?;
+	let file = ReceiptFile::from_json(&text).with_context(|| receipt.display().to_string())?;
 	let backend = machine.backend()?;
 	let model = Model::open(&resolve(&args.model)?, machine.load_options(&backend))?;
 	let failure = verify_receipt(&model, &backend, &file, &|| false).err();

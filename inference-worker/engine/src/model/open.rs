@@ -36,7 +36,8 @@ fn add_tensors(
 	for info in gguf.tensors.values() {
 		let (rows, cols) = match info.dims[..] {
 			[cols] => (1, cols),
-			[cols, rows] => (rows, cols),
+			// Some writers fill the dimensions up to four.
+			[cols, rows, ref rest @ ..] if rest.iter().all(|dim| *dim == 1) => (rows, cols),
 			_ => return Err(ModelError::ExtraTensor(info.name.clone())),
 		};
 		let stored = Stored {
