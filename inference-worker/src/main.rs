@@ -1,5 +1,7 @@
 //! `aria-worker`: the commands of a machine that computes, without a node.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use aria_worker::cli::{Program, Tool};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
@@ -9,7 +11,7 @@ use std::process::ExitCode;
 #[command(
 	name = "aria-worker",
 	version,
-	after_help = "Examples:\n  aria-worker chat --model model.gguf\n  aria-worker infer 'What is ternary?' --url http://127.0.0.1:3000\n  aria-worker serve --model model.gguf --worker-key file:worker.key\n  aria-worker verify receipt.json --model model.gguf\n  aria-worker doctor\n  aria-worker completions bash > /etc/bash_completion.d/aria-worker\n\nOptions may also stand in a file, see --config, and in environment variables: ARIA_MAX_TOKENS for --max-tokens."
+	after_help = "Examples:\n  aria-worker chat --model model.gguf\n  aria-worker infer 'What is ternary?' --url http://127.0.0.1:3000\n  aria-worker serve --model model.gguf --worker-key file:worker.key\n  aria-worker verify receipt.json --model model.gguf\n  aria-worker doctor\n  aria-worker completions bash > /etc/bash_completion.d/aria-worker\n\nOptions can also be set in a file, see --config, and in environment variables: ARIA_MAX_TOKENS for --max-tokens."
 )]
 struct Cli {
 	#[command(subcommand)]

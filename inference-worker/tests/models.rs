@@ -6,7 +6,7 @@
 mod support;
 
 use aria_engine::{Event, GenerateRequest, Options, model::Model};
-use aria_kernels::{Backend, Isa, Packing};
+use aria_kernels::{Backend, I2Block, Isa, Packing};
 use aria_primitives::{H256, receipt::Sampling};
 use aria_worker::models::{
 	Health, ModelChoice, Models, ModelsError, Served, Unavailable, engine::EngineHandle,
@@ -35,7 +35,16 @@ fn each(choices: &[ModelChoice]) -> u64 {
 
 fn open(choices: &[ModelChoice], limit: Option<u64>) -> Models {
 	let backend = Backend::new(Isa::Scalar, 2);
-	Models::open(choices, limit, backend, Options::default(), None, None).unwrap()
+	Models::open(
+		choices,
+		limit,
+		backend,
+		I2Block::B128,
+		Options::default(),
+		None,
+		None,
+	)
+	.unwrap()
 }
 
 /// The model, once it is there.
@@ -133,7 +142,15 @@ async fn models_that_can_not_be_served_should_be_errors() {
 	let good = choices(dir.path(), 2);
 	let refused = |choices: &[ModelChoice], limit| {
 		let backend = Backend::new(Isa::Scalar, 1);
-		let models = Models::open(choices, limit, backend, Options::default(), None, None);
+		let models = Models::open(
+			choices,
+			limit,
+			backend,
+			I2Block::B128,
+			Options::default(),
+			None,
+			None,
+		);
 		models.err().unwrap()
 	};
 	assert!(matches!(refused(&[], None), ModelsError::None));

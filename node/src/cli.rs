@@ -60,7 +60,7 @@ pub(crate) fn command() -> clap::Command {
 		.about("A blockchain whose mining is inference: node, worker and tools in one")
 		.long_about(None)
 		.after_help(
-			"Examples:\n  aria node --dev --tmp\n  aria chat --model bitnet-2b4t\n  aria worker --model model.gguf --worker-key file:worker.key\n  aria ledger stats\n  aria doctor\n  aria completions bash > /etc/bash_completion.d/aria\n\naria --dev and its like are short for aria node --dev.\nOptions may also stand in a file, see --config.",
+			"Examples:\n  aria node --dev --tmp\n  aria chat --model bitnet-2b4t\n  aria worker --model model.gguf --worker-key file:worker.key\n  aria ledger stats\n  aria doctor\n  aria completions bash > /etc/bash_completion.d/aria\n\naria --dev is short for aria node --dev, and likewise for its other options and commands.\nOptions can also be set in a file, see --config.",
 		)
 		.mut_args(|arg| arg.hide(true));
 	command.mut_subcommands(|word| {
@@ -107,4 +107,26 @@ pub(crate) enum Subcommand {
 
 	/// Db meta columns information.
 	ChainInfo(sc_cli::ChainInfoCmd),
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn tables_of_the_node_should_be_known_to_both_programs() {
+		let command = command();
+		let commands = command.get_subcommands().map(clap::Command::get_name);
+		let mut own: Vec<&str> = commands
+			.filter(|name| !<Tool as clap::Subcommand>::has_subcommand(name))
+			.collect();
+		// A command of its feature alone.
+		if !own.contains(&"benchmark") {
+			own.push("benchmark");
+		}
+		own.sort_unstable();
+		let mut known = aria_worker::cli::NODE_COMMANDS;
+		known.sort_unstable();
+		assert_eq!(own, known);
+	}
 }

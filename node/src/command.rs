@@ -7,9 +7,9 @@ use crate::{
 	worker::Worker,
 };
 use aria_runtime::opaque::Block;
-use aria_worker::cli::Program;
+use aria_worker::cli::{Program, stderr_has_colours};
 use clap::FromArgMatches;
-use sc_cli::SubstrateCli;
+use sc_cli::{CliConfiguration, DefaultConfigurationValues, Runner, SubstrateCli};
 use sc_network::config::NetworkBackendType;
 use sc_service::PartialComponents;
 use sp_runtime::traits::Block as BlockT;
@@ -68,21 +68,47 @@ pub(crate) fn run() -> sc_cli::Result<ExitCode> {
 		Some(Word::Substrate(subcommand)) => Some(*subcommand),
 		None => None,
 	};
+	if subcommand.is_some() {
+		end_at_closed_pipe()?;
+	}
 	run_node(&cli, subcommand.as_ref()).map(|()| ExitCode::SUCCESS)
+}
+
+/// Lets SIGPIPE end the process, as it ends other tools: Substrate's print with macros that panic when nobody reads any
+/// more. They serve no sockets; a running node does, and never comes here.
+fn end_at_closed_pipe() -> std::io::Result<()> {
+	#[cfg(unix)]
+	signal_hook::flag::register_conditional_default(
+		signal_hook::consts::SIGPIPE,
+		std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)),
+	)?;
+	Ok(())
+}
+
+/// What runs a command. Its log has colours where the other commands have them, unless they are switched off.
+fn runner<C, DVC>(cli: &Cli, command: &C) -> sc_cli::Result<Runner<Cli>>
+where
+	C: CliConfiguration<DVC>,
+	DVC: DefaultConfigurationValues,
+{
+	let off = command.disable_log_color()?;
+	cli.create_runner_with_logger_hook(command, |logger, _| {
+		logger.with_colors(!off && stderr_has_colours());
+	})
 }
 
 /// Runs a node, or one of Substrate's tools.
 fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 	match subcommand {
 		Some(Subcommand::Key(cmd)) => cmd.run(cli),
-		Some(Subcommand::BuildSpec(cmd)) => cli
-			.create_runner(cmd)?
-			.sync_run(|config| cmd.run(config.chain_spec, config.network)),
+		Some(Subcommand::BuildSpec(cmd)) => {
+			runner(cli, cmd)?.sync_run(|config| cmd.run(config.chain_spec, config.network))
+		}
 		Some(Subcommand::ExportChainSpec(cmd)) => {
 			let spec = cli.load_spec(&cmd.chain)?;
 			cmd.run(spec)
 		}
-		Some(Subcommand::CheckBlock(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+		Some(Subcommand::CheckBlock(cmd)) => runner(cli, cmd)?.async_run(|config| {
 			let PartialComponents {
 				client,
 				task_manager,
@@ -91,7 +117,7 @@ fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 			} = service::new_partial(&config)?;
 			Ok((cmd.run(client, import_queue), task_manager))
 		}),
-		Some(Subcommand::ExportBlocks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+		Some(Subcommand::ExportBlocks(cmd)) => runner(cli, cmd)?.async_run(|config| {
 			let PartialComponents {
 				client,
 				task_manager,
@@ -99,7 +125,7 @@ fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 			} = service::new_partial(&config)?;
 			Ok((cmd.run(client, config.database), task_manager))
 		}),
-		Some(Subcommand::ExportState(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+		Some(Subcommand::ExportState(cmd)) => runner(cli, cmd)?.async_run(|config| {
 			let PartialComponents {
 				client,
 				task_manager,
@@ -107,7 +133,7 @@ fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 			} = service::new_partial(&config)?;
 			Ok((cmd.run(client, config.chain_spec), task_manager))
 		}),
-		Some(Subcommand::ImportBlocks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+		Some(Subcommand::ImportBlocks(cmd)) => runner(cli, cmd)?.async_run(|config| {
 			let PartialComponents {
 				client,
 				task_manager,
@@ -116,10 +142,10 @@ fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 			} = service::new_partial(&config)?;
 			Ok((cmd.run(client, import_queue), task_manager))
 		}),
-		Some(Subcommand::PurgeChain(cmd)) => cli
-			.create_runner(cmd)?
-			.sync_run(|config| cmd.run(config.database)),
-		Some(Subcommand::Revert(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+		Some(Subcommand::PurgeChain(cmd)) => {
+			runner(cli, cmd)?.sync_run(|config| cmd.run(config.database))
+		}
+		Some(Subcommand::Revert(cmd)) => runner(cli, cmd)?.async_run(|config| {
 			let PartialComponents {
 				client,
 				task_manager,
@@ -133,11 +159,11 @@ fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 		}),
 		#[cfg(feature = "runtime-benchmarks")]
 		Some(Subcommand::Benchmark(cmd)) => crate::benchmark::run(cli, cmd),
-		Some(Subcommand::ChainInfo(cmd)) => cli
-			.create_runner(cmd)?
-			.sync_run(|config| cmd.run::<Block>(&config)),
+		Some(Subcommand::ChainInfo(cmd)) => {
+			runner(cli, cmd)?.sync_run(|config| cmd.run::<Block>(&config))
+		}
 		None => {
-			let runner = cli.create_runner(&cli.node.run)?;
+			let runner = runner(cli, &cli.node.run)?;
 			let params = &cli.node.worker;
 			runner.run_node_until_exit(|config| async move {
 				let worker = Worker::from_params(params, &config)?;

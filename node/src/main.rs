@@ -4,6 +4,8 @@
 	clippy::result_large_err,
 	reason = "Substrate's own error type; nothing here returns it often"
 )]
+// println! panics when its reader is gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmark;

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from conftest import receipt_of
-from harness import MODEL, Failure, free_port, http_json, target_dir, wait_for
+from harness import MODEL, ROOT, Failure, free_port, http_json, target_dir, wait_for
 
 
 def run(arguments, program="aria-worker", env=None, check=0) -> subprocess.CompletedProcess:
@@ -265,6 +265,64 @@ def test_aria_should_carry_every_word_and_keep_the_old_spelling(tmp_path):
     assert "no-such-chain.json" in run(["node", "--tmp"], "aria", env, check=1).stderr
     config.write_text("[node]\nno-such-option = 1\n")
     assert "node.no-such-option" in run(["doctor"], "aria", env, check=2).stderr
+
+
+def test_documented_configuration_should_serve_both_programs(tmp_path):
+    page = (ROOT / "docs" / "cli.md").read_text()
+    config = tmp_path / "config.toml"
+    config.write_text(page.split("```toml\n")[1].split("```")[0])
+    for program in ("aria", "aria-worker"):
+        assert "bitnet-2b4t" in run(["--config", config, "model", "list", "--known"], program).stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "model list --known",
+        "completions bash",
+        "node --help",
+        "key generate",
+        "node key inspect //Alice",
+        "build-spec --dev",
+        "node export-chain-spec --chain dev",
+    ],
+)
+def test_commands_of_aria_should_end_quietly_when_nobody_reads(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [target_dir() / "aria", *words.split()], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writer)
+    assert done.returncode in (0, -signal.SIGPIPE), done.stderr
+    assert "panicked" not in done.stderr and "rror" not in done.stderr
+
+
+def test_log_of_a_node_should_have_colours_only_if_they_are_asked_for(tmp_path):
+    def log(**env):
+        argv = [target_dir() / "aria", "--dev", "--tmp", "--rpc-port", free_port(), "--port", free_port()]
+        process = subprocess.Popen(
+            [*map(str, argv), "--no-prometheus", "--no-telemetry"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**{k: v for k, v in os.environ.items() if k != "NO_COLOR"}, **env},
+        )
+        try:
+            lines = []
+            for line in iter(process.stderr.readline, ""):
+                lines.append(line)
+                if "Development" in line:
+                    return "".join(lines)
+            raise Failure("".join(lines))
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+    assert "\x1b" not in log()
+    assert "\x1b" in log(CLICOLOR_FORCE="1")
+    assert "\x1b" not in log(CLICOLOR_FORCE="1", NO_COLOR="1")
 
 
 def test_node_should_run_under_both_spellings(tmp_path):

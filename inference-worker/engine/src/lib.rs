@@ -12,6 +12,7 @@
 //! request alone. Files are read by [`model`]'s and [`tokenizer`]'s loaders and nowhere else.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod answers;
 pub mod error;

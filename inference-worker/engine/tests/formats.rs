@@ -99,6 +99,114 @@ fn rejects_tensors_that_are_unknown_misshapen_or_outside() {
 	);
 }
 
+/// A container with these metadata entries: key, type and the bytes of the value.
+fn container(entries: &[(&[u8], u32, Vec<u8>)]) -> Vec<u8> {
+	let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+	bytes.extend(0u64.to_le_bytes());
+	bytes.extend((entries.len() as u64).to_le_bytes());
+	for (key, kind, value) in entries {
+		bytes.extend((key.len() as u64).to_le_bytes());
+		bytes.extend(*key);
+		bytes.extend(kind.to_le_bytes());
+		bytes.extend(value);
+	}
+	bytes
+}
+
+fn text(bytes: &[u8]) -> Vec<u8> {
+	[&(bytes.len() as u64).to_le_bytes(), bytes].concat()
+}
+
+#[test]
+fn takes_values_that_nobody_reads() {
+	let list = |kind: u32, items: &[Vec<u8>]| {
+		let mut bytes = kind.to_le_bytes().to_vec();
+		bytes.extend((items.len() as u64).to_le_bytes());
+		bytes.extend(items.concat());
+		bytes
+	};
+	let large = [1u64.to_le_bytes().to_vec(), u64::MAX.to_le_bytes().to_vec()];
+	let gguf = Gguf::parse(&container(&[
+		(b"author", 8, text(b"Andr\xe9")),
+		(b"tags", 9, list(8, &[text(b"fine"), text(b"\xff")])),
+		(b"sizes", 9, list(10, &large)),
+		(b"small", 9, list(10, &large[..1])),
+		(b"a\0b", 8, text(b"x\0y")),
+		(b"none", 9, list(4, &[])),
+		(b"flag", 7, vec![2]),
+		(b"last", 8, text(b"still read")),
+	]))
+	.unwrap();
+	assert_eq!(gguf.text("last"), Some("still read"));
+	assert_eq!(gguf.text("a\0b"), Some("x\0y"));
+	assert_eq!(gguf.bool("flag"), Some(true));
+	assert_eq!(gguf.ints("small"), Some(&[1][..]));
+	assert_eq!(gguf.text("author"), None);
+	assert_eq!(gguf.texts("tags"), None);
+	assert_eq!(gguf.ints("sizes"), None);
+	let key = Gguf::parse(&container(&[(b"\xff", 7, vec![1])]));
+	assert!(matches!(key, Err(GgufError::Utf8(_))));
+}
+
+#[test]
+fn names_what_a_file_is_instead() {
+	let mut big = container(&[]);
+	big[4..8].copy_from_slice(&3u32.to_be_bytes());
+	assert_eq!(Gguf::parse(&big), Err(GgufError::BigEndian));
+	let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+	assert_eq!(Gguf::parse(pointer), Err(GgufError::Pointer));
+	for (kind, value) in [
+		(8, text(b"32")),
+		(6, 32f32.to_le_bytes().to_vec()),
+		(5, (-32i32).to_le_bytes().to_vec()),
+	] {
+		let file = container(&[(b"general.alignment", kind, value)]);
+		assert_eq!(Gguf::parse(&file), Err(GgufError::AlignmentType));
+	}
+	let long = Gguf::parse(&container(&[(
+		b"k",
+		8,
+		(5u64 << 20).to_le_bytes().to_vec(),
+	)]));
+	let error = long.unwrap_err().to_string();
+	assert!(error.contains("length of a metadata text"), "{error}");
+	assert!(!error.contains("damaged"), "{error}");
+}
+
+#[test]
+fn takes_matrices_with_dimensions_of_one_behind() {
+	let bytes = |rest: &[u64]| {
+		let mut file = support::synth::model(1);
+		file.tensor("t.weight", &[&[32, 1], rest].concat(), 0, vec![0; 128]);
+		file.bytes()
+	};
+	let error = |rest: &[u64]| {
+		let model = Model::from_bytes(&bytes(rest), "", Packing::TwoBit);
+		model.err().unwrap().to_string()
+	};
+	// As matrices they are looked for in the architecture, under their names there.
+	assert!(error(&[1, 1]).contains("\"t\""), "{}", error(&[1, 1]));
+	assert!(error(&[1]).contains("\"t\""));
+	assert_eq!(error(&[]), error(&[1, 1]));
+}
+
+#[test]
+fn quotes_files_in_brief() {
+	let long = "x".repeat(100_000);
+	let error = |change: &dyn Fn(&mut GgufWriter)| {
+		let mut file = GgufWriter::default();
+		change(&mut file);
+		let model = Model::from_bytes(&file.bytes(), "", Packing::TwoBit);
+		model.err().unwrap().to_string()
+	};
+	for error in [
+		error(&|file| file.text("general.architecture", &long)),
+		error(&|file| file.text("tokenizer.ggml.model", &long)),
+	] {
+		assert!(error.len() < 1000, "{} bytes: {error:.300}", error.len());
+	}
+}
+
 #[test]
 fn rejects_other_architectures_and_extra_tensors() {
 	let mut file = GgufWriter::default();

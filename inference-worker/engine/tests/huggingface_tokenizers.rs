@@ -335,3 +335,50 @@ fn rejects_damaged_files() {
 	let model = json!({ "type": "BPE", "vocab": { "a": 10 }, "merges": [] });
 	assert!(open(&json!({ "model": model }), 9).contains("ids up to 11"));
 }
+
+#[test]
+fn texts_that_take_too_long_should_be_refused_without_a_word_of_damage() {
+	// No step of ours: it runs in the tokenizers crate, whose regular expressions try without end.
+	let vocab = json!({ "a": 0, "b": 1, "aa": 2 });
+	let file = json!({
+		"model": { "type": "BPE", "vocab": vocab, "merges": ["a a"] },
+		"pre_tokenizer": { "type": "Split", "pattern": { "Regex": "(a+)+$" }, "behavior": "Isolated", "invert": false },
+	});
+	let folder = folder(&file, &json!({}), 0);
+	let tokenizer = Tokenizer::from_huggingface(folder.path(), 3).unwrap();
+	assert_eq!(tokenizer.encode("aab", false, false), Ok(vec![2, 1]));
+	let long = "a".repeat(40) + "b";
+	let error = tokenizer
+		.encode(&long, false, false)
+		.unwrap_err()
+		.to_string();
+	assert!(error.contains("shorter"), "{error}");
+	assert!(!error.contains("damaged"), "{error}");
+	assert_eq!(tokenizer.encode("aab", false, false), Ok(vec![2, 1]));
+}
+
+#[test]
+fn errors_should_quote_files_in_brief() {
+	let long = "x".repeat(100_000);
+	let open = |file: &Value, config: &Value| {
+		let folder = folder(file, config, 0);
+		let error = Tokenizer::from_huggingface(folder.path(), 9).err();
+		error.unwrap().to_string()
+	};
+	for error in [
+		open(
+			&json!({ "model": { "type": long, "vocab": {} } }),
+			&json!({}),
+		),
+		open(
+			&json!({ "model": { "type": "BPE", "vocab": { "a": long }, "merges": [] } }),
+			&json!({}),
+		),
+		open(
+			&json!({ "model": { "type": "BPE", "vocab": { "a": 0 }, "merges": [long] } }),
+			&json!({}),
+		),
+	] {
+		assert!(error.len() < 1000, "{} bytes: {error:.300}", error.len());
+	}
+}

@@ -14,13 +14,13 @@ pub(crate) struct ApiArgs {
 
 #[derive(Subcommand)]
 enum ApiCommand {
-	/// Serve the API; with a --worker-key as `worker` does, without one for this machine alone: no chain is needed, and
-	/// receipts are signed but not committed.
+	/// Serve the API: with a --worker-key as `worker` does; without one, no chain is needed, and receipts are signed but not
+	/// committed.
 	#[command(
 		after_help = "Examples:\n  aria-worker api start --model model.gguf\n  aria-worker api start --model bitnet-2b4t --api-port 8080"
 	)]
 	Start(Box<ServiceArgs>),
-	/// Show whether a worker is ready, and which models it has.
+	/// Show whether a worker is ready, and which models it serves.
 	#[command(after_help = "Example:\n  aria-worker api status --url http://127.0.0.1:3000 --json")]
 	Status(api_status::StatusArgs),
 	/// Make, list and revoke the keys that requests must bring.

@@ -1,6 +1,6 @@
 //! `aria-worker api key`: makes, lists and revokes the API's keys.
 
-use super::onchain::print;
+use super::{onchain::print, output};
 use crate::{
 	keys::{FILE_NAME, KeyFile},
 	service::default_state_dir,
@@ -14,40 +14,41 @@ use std::{path::PathBuf, process::ExitCode};
 pub(crate) struct KeyArgs {
 	#[command(subcommand)]
 	command: KeyCommand,
-	/// File of the keys [default: api-keys.json in the worker's state folder].
+	/// File of the API keys [default: api-keys.json in the worker's state folder].
 	#[arg(long, value_name = "FILE", global = true)]
 	keys_file: Option<PathBuf>,
 	/// The worker's state folder [default: ~/.local/share/aria/worker].
 	#[arg(long, value_name = "FOLDER", global = true)]
 	state_dir: Option<PathBuf>,
-	/// One JSON object.
+	/// Print one JSON object.
 	#[arg(long, global = true)]
 	json: bool,
 }
 
 #[derive(Subcommand)]
 enum KeyCommand {
-	/// Make a key and show it, this once. Running workers take it within seconds; from the first one on, a key is needed.
+	/// Make a key and print it; it can't be shown again. Running workers accept it within seconds. Once there is a key,
+	/// requests need one.
 	#[command(
 		after_help = "Examples:\n  aria-worker api key new alice\n  aria-worker api key new bob --requests-per-minute 60 --tokens-per-minute 20000"
 	)]
 	New {
-		/// What to call it.
+		/// Name of the key.
 		name: String,
-		/// Most requests in a minute.
+		/// Maximum number of requests per minute.
 		#[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
 		requests_per_minute: Option<u32>,
-		/// Most tokens in a minute, of prompts and answers.
+		/// Maximum number of tokens per minute, prompts and answers together.
 		#[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
 		tokens_per_minute: Option<u64>,
 	},
-	/// Show the keys' names and limits.
+	/// List the keys with their limits.
 	#[command(after_help = "Example:\n  aria-worker api key list --json")]
 	List,
 	/// Revoke a key: running workers refuse it within seconds.
 	#[command(after_help = "Example:\n  aria-worker api key revoke alice")]
 	Revoke {
-		/// Its name.
+		/// Name of the key.
 		name: String,
 	},
 }
@@ -70,8 +71,8 @@ pub(super) fn run(args: &KeyArgs) -> Result<ExitCode> {
 			if args.json {
 				print(&json!({ "name": name, "key": key }), true)?;
 			} else {
-				println!("{key}");
-				eprintln!("note: only its hash is kept, so it can't be shown again");
+				output::line(key)?;
+				output::note("note: only its hash is kept, so the key can't be shown again");
 			}
 		}
 		KeyCommand::List => {
@@ -95,7 +96,7 @@ pub(super) fn run(args: &KeyArgs) -> Result<ExitCode> {
 			if args.json {
 				print(&json!({ "revoked": name }), true)?;
 			} else {
-				eprintln!("revoked {name}");
+				output::note(format_args!("revoked {name}"));
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 //! `aria-worker api status`.
 
-use super::{onchain::print, remote::Remote};
+use super::{onchain::print, output, remote::Remote};
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(crate) struct StatusArgs {
-	/// The worker.
+	/// URL of the worker.
 	#[arg(
 		long,
 		value_name = "URL",
@@ -16,10 +16,10 @@ pub(crate) struct StatusArgs {
 		default_value = "http://127.0.0.1:3000"
 	)]
 	url: String,
-	/// Its key, if it asks for one.
+	/// Its API key, if it needs one.
 	#[arg(long, env = "ARIA_API_KEY", hide_env_values = true)]
 	api_key: Option<String>,
-	/// One JSON object.
+	/// Print one JSON object.
 	#[arg(long)]
 	json: bool,
 }
@@ -44,11 +44,12 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
 		.collect();
 	let ready = health == "ok";
 	let status = json!({ "url": args.url, "ready": ready, "status": health, "models": models });
-	if args.json {
-		print(&status, true)?;
+	let printed = if args.json {
+		print(&status, true)
 	} else {
-		println!("{} is {}", args.url, if ready { "ready" } else { &health });
-		print(&Value::Array(models), false)?;
-	}
-	Ok(ExitCode::from(u8::from(!ready)))
+		let state = if ready { "ready" } else { &health };
+		output::line(format_args!("{} is {state}", args.url))
+			.and_then(|()| print(&Value::Array(models), false))
+	};
+	output::finding(ExitCode::from(u8::from(!ready)), printed)
 }

@@ -1,8 +1,12 @@
 //! `aria-worker chat`: a conversation.
 
 use super::{
+	Program,
+	exchange::{Question, Reply, Settings},
 	interrupt::Interrupt,
-	partner::{Answer, Partner, PartnerArgs, Question, Settings},
+	output,
+	program::describe,
+	responder::{Responder, ResponderArgs},
 };
 use crate::paths;
 use anyhow::{Context, Result};
@@ -23,11 +27,11 @@ const HISTORY: usize = 1000;
 const HELP: &str = "\
 /help             this list
 /clear            forget the conversation
-/system [TEXT]    forget it, and tell the model this first; without a text, tell it nothing
+/system [TEXT]    begin anew with this system message, or with none
 /regenerate       answer the last message again, with the next seed
 /save FILE        write the conversation and its receipts as JSON
-/stats            tokens per second and energy after each answer, on or off
-/quit             end (or Ctrl-D)
+/stats            switch tokens per second and energy after each answer on or off
+/quit             end the chat (or Ctrl-D)
 
 Ctrl-C stops an answer. A line that begins with // is a message that begins with /.";
 
@@ -37,20 +41,20 @@ Ctrl-C stops an answer. A line that begins with // is a message that begins with
 	mut_arg("temperature", |arg| arg.default_value("0.7"))
 )]
 pub(crate) struct ChatArgs {
-	/// What the model is told before the first message.
+	/// System message, before the first message.
 	#[arg(long)]
 	system: Option<String>,
-	/// Tokens per second and energy after each answer.
+	/// Show tokens per second and energy after each answer.
 	#[arg(long)]
 	stats: bool,
-	/// Keep no history of the lines typed.
+	/// Keep no history of the lines that are typed.
 	#[arg(long)]
 	no_history: bool,
 	/// Folder of the history [default: ~/.local/share/aria].
 	#[arg(long)]
 	state_dir: Option<PathBuf>,
 	#[command(flatten)]
-	partner: PartnerArgs,
+	responder: ResponderArgs,
 }
 
 /// What was said so far.
@@ -105,21 +109,17 @@ fn parse(line: &str) -> Line<'_> {
 }
 
 impl Conversation {
-	fn ask(&mut self, partner: &Partner, interrupt: &Interrupt) -> Result<Answer> {
+	fn ask(&mut self, responder: &Responder, interrupt: &Interrupt) -> Result<Reply> {
 		let mut messages = Vec::new();
 		if let Some(system) = &self.system {
 			messages.push(json!({ "role": "system", "content": system }));
 		}
 		messages.extend(self.messages.iter().cloned());
-		let mut out = std::io::stdout();
-		let mut show = |text: &str| -> Result<()> {
-			out.write_all(text.as_bytes())?;
-			Ok(out.flush()?)
-		};
+		let mut show = |text: &str| output::write(text.as_bytes());
 		interrupt.clear();
 		let question = Question::Chat(&messages);
-		let answer = partner.ask(&question, &self.settings, interrupt, &mut show);
-		writeln!(out)?;
+		let answer = responder.ask(&question, &self.settings, interrupt, &mut show);
+		output::line("")?;
 		let answer = answer?;
 		if answer.finish == "cancelled" {
 			note("stopped");
@@ -161,7 +161,7 @@ impl Conversation {
 	}
 
 	/// Does what a line says; false ends the conversation.
-	fn obey(&mut self, line: &str, partner: &Partner, interrupt: &Interrupt) -> Result<bool> {
+	fn obey(&mut self, line: &str, responder: &Responder, interrupt: &Interrupt) -> Result<bool> {
 		match parse(line) {
 			Line::Nothing => {}
 			Line::Quit => return Ok(false),
@@ -186,18 +186,18 @@ impl Conversation {
 				note(if self.stats { "on" } else { "off" });
 			}
 			Line::Save("") => note("give a file: /save conversation.json"),
-			Line::Save(path) => match self.save(partner.model(), Path::new(path)) {
+			Line::Save(path) => match self.save(responder.model(), Path::new(path)) {
 				Ok(()) => note(&format!(
 					"written to {path}, with {} receipt(s)",
 					self.receipts.len()
 				)),
-				Err(error) => note(&format!("{error:#}")),
+				Err(error) => note(&describe(&error)),
 			},
 			Line::Unknown(word) => note(&format!("no command /{word}: /help lists them")),
 			Line::Regenerate => {
 				if self.take_back() {
 					self.settings.seed = self.settings.seed.wrapping_add(1);
-					self.ask(partner, interrupt)?;
+					self.ask(responder, interrupt)?;
 				} else {
 					note("nothing was asked yet");
 				}
@@ -205,7 +205,7 @@ impl Conversation {
 			Line::Message(text) => {
 				self.messages
 					.push(json!({ "role": "user", "content": text }));
-				if let Err(error) = self.ask(partner, interrupt) {
+				if let Err(error) = self.ask(responder, interrupt) {
 					self.messages.pop();
 					return Err(error);
 				}
@@ -218,29 +218,29 @@ impl Conversation {
 /// Something that the program says, not the model.
 fn note(text: &str) {
 	let dim = anstyle::Style::new().dimmed();
-	anstream::eprintln!("{dim}{text}{dim:#}");
+	output::note(format_args!("{dim}{text}{dim:#}"));
 }
 
 /// Talks until the end of the input.
-pub(super) fn run(args: &ChatArgs) -> Result<ExitCode> {
-	let partner = args.partner.partner()?;
+pub(super) fn run(args: &ChatArgs, program: &Program) -> Result<ExitCode> {
+	let responder = args.responder.responder()?;
 	let mut conversation = Conversation {
 		system: args.system.clone(),
 		messages: Vec::new(),
 		receipts: Vec::new(),
-		settings: args.partner.settings(),
+		settings: args.responder.settings(),
 		stats: args.stats,
 	};
 	if std::io::stdin().is_terminal() {
-		interactive(args, &mut conversation, &partner)?;
+		interactive(args, &mut conversation, &responder, program)?;
 	} else {
-		plain(&mut conversation, &partner)?;
+		plain(&mut conversation, &responder)?;
 	}
 	Ok(ExitCode::SUCCESS)
 }
 
 /// Every line of a pipe or file is a message; the first error ends it.
-fn plain(conversation: &mut Conversation, partner: &Partner) -> Result<()> {
+fn plain(conversation: &mut Conversation, responder: &Responder) -> Result<()> {
 	let mut input = std::io::stdin().lock();
 	loop {
 		let mut line = Vec::new();
@@ -250,13 +250,18 @@ fn plain(conversation: &mut Conversation, partner: &Partner) -> Result<()> {
 			.context("can't read standard input")?;
 		anyhow::ensure!(read as u64 <= MAX_LINE, "a line is longer than 8 MiB");
 		let line = String::from_utf8(line).context("standard input is not UTF-8 text")?;
-		if read == 0 || !conversation.obey(&line, partner, &Interrupt::never())? {
+		if read == 0 || !conversation.obey(&line, responder, &Interrupt::never())? {
 			return Ok(());
 		}
 	}
 }
 
-fn interactive(args: &ChatArgs, conversation: &mut Conversation, partner: &Partner) -> Result<()> {
+fn interactive(
+	args: &ChatArgs,
+	conversation: &mut Conversation,
+	responder: &Responder,
+	program: &Program,
+) -> Result<()> {
 	let config = rustyline::Config::builder()
 		.max_history_size(HISTORY)?
 		.auto_add_history(true)
@@ -275,15 +280,16 @@ fn interactive(args: &ChatArgs, conversation: &mut Conversation, partner: &Partn
 	let interrupt = Interrupt::watch()?;
 	note(&format!(
 		"{}; /help for help, Ctrl-D to end",
-		partner.model()
+		responder.model()
 	));
 	loop {
 		match editor.readline("> ") {
-			Ok(line) => match conversation.obey(&line, partner, &interrupt) {
+			Ok(line) => match conversation.obey(&line, responder, &interrupt) {
 				Ok(true) => {}
 				Ok(false) => break,
-				// Too long a prompt or a busy server: there is more to say.
-				Err(error) => note(&format!("{error:#}")),
+				Err(error) if output::is_closed(&error) => return Err(error),
+				// The prompt was too long or the server busy: the conversation goes on.
+				Err(error) => note(&program.rename(&describe(&error))),
 			},
 			Err(ReadlineError::Interrupted) => note("/quit or Ctrl-D ends"),
 			Err(ReadlineError::Eof) => break,

@@ -1,13 +1,13 @@
 //! The configuration file: options under the names that they have on the command line.
 //!
 //! A key at the top is for every command that has such an option; a table is for the command of its name. What the file
-//! says becomes the option's default, so the command line and the environment go before it.
+//! says becomes the option's default, so the command line and the environment take precedence.
 
+use super::files::read_text;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, ArgAction, Command};
 use std::{
 	ffi::{OsStr, OsString},
-	io::Read,
 	path::{Path, PathBuf},
 };
 use toml::{Table, Value};
@@ -16,6 +16,23 @@ use toml::{Table, Value};
 const MAX_FILE: u64 = 1 << 20;
 /// Options that have no place in the file.
 const ELSEWHERE: [&str; 3] = ["config", "help", "version"];
+
+/// Commands that `aria` has and `aria-worker` has not: a program without them passes over their tables, so that one file
+/// serves both.
+pub const NODE_COMMANDS: [&str; 12] = [
+	"node",
+	"key",
+	"build-spec",
+	"export-chain-spec",
+	"check-block",
+	"export-blocks",
+	"export-state",
+	"import-blocks",
+	"purge-chain",
+	"revert",
+	"benchmark",
+	"chain-info",
+];
 
 /// The file that the arguments, the environment or the user's folder name; the last only if it is there.
 ///
@@ -59,19 +76,8 @@ pub(super) fn find(arguments: &mut Vec<OsString>) -> Result<Option<PathBuf>> {
 
 /// Makes what the file says the defaults of a command line.
 pub(super) fn apply(command: Command, path: &Path) -> Result<Command> {
-	let read = || -> std::io::Result<String> {
-		let mut text = String::new();
-		let file = std::fs::File::open(path)?;
-		file.take(MAX_FILE + 1).read_to_string(&mut text)?;
-		Ok(text)
-	};
-	let text = read().with_context(|| format!("can't read {}", path.display()))?;
+	let text = read_text(path, MAX_FILE)?;
 	let refused = || format!("in {}", path.display());
-	ensure!(
-		text.len() as u64 <= MAX_FILE,
-		"{} is longer than 1 MiB",
-		path.display()
-	);
 	let table: Table = text.parse().with_context(refused)?;
 	fill(command, &table, "").with_context(refused)
 }
@@ -86,7 +92,7 @@ fn fill(mut command: Command, table: &Table, place: &str) -> Result<Command> {
 		command = set(command, key, &values, &mut taken)?;
 		if ELSEWHERE.contains(&key.as_str()) || !taken {
 			bail!(
-				"unknown key {place}{key}: keys are the long options of commands, without the dashes in front; see `aria-worker help`"
+				"unknown key {place}{key}: keys are the long options of commands, without the leading dashes, see `aria-worker help`; those of a node belong in the table [node]"
 			);
 		}
 	}
@@ -97,8 +103,12 @@ fn fill(mut command: Command, table: &Table, place: &str) -> Result<Command> {
 		let of_that_name = |command: &Command| {
 			command.get_name() == key || command.get_all_aliases().any(|alias| alias == key)
 		};
+		let top = place.is_empty();
 		let place = format!("{place}{key}.");
 		if !command.get_subcommands().any(of_that_name) {
+			if top && NODE_COMMANDS.contains(&key.as_str()) {
+				continue;
+			}
 			bail!(
 				"unknown table [{}]: tables are named after commands; see `aria-worker help`",
 				place.trim_end_matches('.')

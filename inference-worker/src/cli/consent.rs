@@ -1,6 +1,6 @@
 //! `aria-worker consent`: what the owner of a machine allows.
 
-use super::onchain::*;
+use super::{onchain::*, output};
 use crate::chain::{Account, Block, Call, Chain};
 use anyhow::{Context, Result, bail, ensure};
 use aria_primitives::{
@@ -54,7 +54,7 @@ pub(crate) struct ConsentArgs {
 
 #[derive(Subcommand)]
 enum ConsentCommand {
-	/// An account's contract.
+	/// Show an account's contract.
 	Show {
 		/// SS58 address or hex; the account of --worker-key if not given.
 		#[arg(value_parser = account)]
@@ -88,34 +88,34 @@ struct GrantArgs {
 	/// Share of the CPU, per cent [default: 25].
 	#[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
 	cpu_percent: Option<u8>,
-	/// Memory, MiB [default: 512].
+	/// Memory, in MiB [default: 512].
 	#[arg(long)]
 	max_ram_mb: Option<u32>,
-	/// Network, megabits per second [default: 10].
+	/// Network bandwidth, in megabits per second [default: 10].
 	#[arg(long)]
 	max_bandwidth_mbps: Option<u32>,
-	/// When work may run, UTC; may pass midnight [default: 00:00-24:00].
+	/// Time of day in which work may run, in UTC; may extend past midnight [default: 00:00-24:00].
 	#[arg(long, value_name = "HH:MM-HH:MM", value_parser = schedule)]
 	schedule: Option<(u16, u16)>,
-	/// Days on which that window may begin [default: all].
+	/// Days on which that time may begin [default: all].
 	#[arg(long, value_delimiter = ',')]
 	days: Vec<Day>,
 	/// Kinds of work [default: any].
 	#[arg(long, value_delimiter = ',')]
 	tasks: Vec<TaskArg>,
-	/// Requests at once [default: 2].
+	/// Maximum number of requests at once [default: 2].
 	#[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
 	max_concurrent_tasks: Option<u16>,
 	/// Whether prompts may be logged [default: true].
 	#[arg(long)]
 	allow_logging: Option<bool>,
-	/// Whether the place of the machine may be recorded [default: false].
+	/// Whether the machine's location may be recorded [default: false].
 	#[arg(long)]
 	allow_geo_tracking: Option<bool>,
-	/// Least contribution score of a requester [default: 0].
+	/// Minimum contribution score of a requester [default: 0].
 	#[arg(long)]
 	min_contribution_score: Option<u32>,
-	/// 0 (public) to 3 (nothing leaves the machine) [default: 0].
+	/// Privacy level, from 0 (public) to 3 (nothing leaves the machine) [default: 0].
 	#[arg(long, value_parser = clap::value_parser!(u8).range(0..=3))]
 	privacy_level: Option<u8>,
 }
@@ -177,7 +177,7 @@ impl GrantArgs {
 }
 
 /// Terms with the names and forms of the command line.
-pub(super) fn terms_json(terms: &Terms) -> Value {
+fn terms_json(terms: &Terms) -> Value {
 	let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
 	let days = Day::value_variants()
 		.iter()
@@ -199,6 +199,15 @@ pub(super) fn terms_json(terms: &Terms) -> Value {
 		"allow_geo_tracking": terms.allow_geo_tracking,
 		"min_contribution_score": terms.min_contribution_score,
 		"privacy_level": terms.privacy_level,
+	})
+}
+
+fn consent_json(account: &AccountId, consent: &ConsentView) -> Value {
+	json!({
+		"account": address(account),
+		"version": consent.version,
+		"changed_at": consent.changed_at,
+		"terms": terms_json(&consent.terms),
 	})
 }
 
@@ -247,7 +256,7 @@ pub(super) fn run(args: &ConsentArgs) -> Result<ExitCode> {
 			);
 			let call = match &present {
 				Some(view) if view.terms == terms => {
-					eprintln!("these terms are in force already");
+					output::note("these terms are in force already");
 					return show(node, &account);
 				}
 				Some(_) => Call::amend(terms),
@@ -283,9 +292,9 @@ fn show(node: &NodeArgs, account: &AccountId) -> Result<ExitCode> {
 
 /// Submits a call and waits for its final block.
 fn send(node: &NodeArgs, pair: Arc<sr25519::Pair>, call: &Call) -> Result<()> {
-	eprintln!("waiting for the final block with {call}");
+	output::note(format_args!("waiting until a block with {call} is final"));
 	node.with(async |chain: Chain, _| Account::new(chain, pair).send(call, None).await)
-		.with_context(|| format!("{call} was not done"))
+		.with_context(|| format!("{call} failed"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `aria-worker evaluate` and `aria-worker embed`: what a model makes of a given text.
 
-use super::Machine;
+use super::{Machine, output};
 use crate::{hub::resolve, text::to_hex};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aria_engine::{
 	answers::{
 		evaluate::{embed, evaluate},
@@ -39,9 +39,13 @@ impl TextArgs {
 		}
 		let mut text = String::new();
 		std::io::stdin()
-			.take(MAX_TEXT)
+			.take(MAX_TEXT + 1)
 			.read_to_string(&mut text)
 			.context("can't read a text in UTF-8 from standard input")?;
+		ensure!(
+			text.len() as u64 <= MAX_TEXT,
+			"standard input is longer than 16 MiB"
+		);
 		Ok(model.tokenizer.encode(&text, true, false)?)
 	}
 }
@@ -64,20 +68,20 @@ pub(crate) fn run(args: &TextArgs) -> Result<ExitCode> {
 	let sum: f64 = logprobs.iter().map(|logprob| f64::from(*logprob)).sum();
 	let mean = sum / logprobs.len().max(1) as f64;
 	if args.json {
-		println!(
-			"{}",
-			json!({
-				"model_root": to_hex(model.id.as_bytes()),
-				"tokens": tokens,
-				"logprobs": logprobs,
-				"logits": logits,
-			})
-		);
+		output::line(json!({
+			"model_root": to_hex(model.id.as_bytes()),
+			"tokens": tokens,
+			"logprobs": logprobs,
+			"logits": logits,
+		}))?;
 	} else {
-		println!("tokens          {}", tokens.len());
-		println!("log probability {mean:.4} per token");
-		println!("perplexity      {:.3}", (-mean).exp());
-		println!("best token      right {hits} of {} times", logprobs.len());
+		let (tokens, scored, perplexity) = (tokens.len(), logprobs.len(), (-mean).exp());
+		output::line(format_args!("tokens          {tokens}"))?;
+		output::line(format_args!("log probability {mean:.4} per token"))?;
+		output::line(format_args!("perplexity      {perplexity:.3}"))?;
+		output::line(format_args!(
+			"best token      right {hits} of {scored} times"
+		))?;
 	}
 	Ok(ExitCode::SUCCESS)
 }
@@ -90,13 +94,10 @@ pub(crate) fn run_embed(args: &TextArgs) -> Result<ExitCode> {
 	let embedding = embed(&model, &backend, &tokens, &|| false)?;
 	if args.json {
 		let root = to_hex(model.id.as_bytes());
-		println!(
-			"{}",
-			json!({ "model_root": root, "tokens": tokens, "embedding": embedding })
-		);
+		output::line(json!({ "model_root": root, "tokens": tokens, "embedding": embedding }))?;
 	} else {
 		let numbers: Vec<String> = embedding.iter().map(ToString::to_string).collect();
-		println!("{}", numbers.join(" "));
+		output::line(numbers.join(" "))?;
 	}
 	Ok(ExitCode::SUCCESS)
 }

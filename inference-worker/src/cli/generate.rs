@@ -1,6 +1,13 @@
 //! `aria-worker generate`.
 
-use super::Machine;
+use super::{
+	Machine,
+	files::read_text,
+	output,
+	sampling::{
+		micro, penalty, probability, repetition_penalty, signed_micro, temperature, top_p_micro,
+	},
+};
 use crate::{energy::Meter, hub::resolve, receipts::file::ReceiptFile, text::to_hex};
 use anyhow::{Context, Result};
 use aria_engine::{GenerateRequest, Generation, answers::alone::generate, model::Model};
@@ -13,10 +20,13 @@ use clap::Args;
 use serde_json::json;
 use sp_core::{Pair, sr25519};
 use std::{
-	io::Write,
+	cell::RefCell,
 	path::{Path, PathBuf},
 	process::ExitCode,
 };
+
+/// Longest file of a schema or grammar, bytes.
+const MAX_GRAMMAR: u64 = 16 << 20;
 
 #[derive(Args)]
 pub(crate) struct GenerateArgs {
@@ -26,55 +36,55 @@ pub(crate) struct GenerateArgs {
 	/// Text to continue.
 	#[arg(long)]
 	prompt: String,
-	/// Most tokens to write.
+	/// Maximum number of tokens to generate.
 	#[arg(long, default_value_t = 64)]
 	max_tokens: u32,
-	/// Key of the sampler.
+	/// Seed of the sampler: the same seed gives the same answer.
 	#[arg(long, default_value_t = 0)]
 	seed: u64,
-	/// 0 always takes the likeliest token.
-	#[arg(long, default_value_t = 0.0)]
+	/// Sampling temperature; 0 always takes the most likely token.
+	#[arg(long, default_value_t = 0.0, value_parser = temperature)]
 	temperature: f64,
-	/// Keep the likeliest tokens that make up this probability.
-	#[arg(long, default_value_t = 1.0)]
+	/// Sample only from the most likely tokens whose probabilities add up to this; 0 always takes the most likely one.
+	#[arg(long, default_value_t = 1.0, value_parser = probability)]
 	top_p: f64,
-	/// Keep this many of the likeliest tokens; 0 keeps all.
+	/// Sample only from this many of the most likely tokens; 0 for all.
 	#[arg(long, default_value_t = 0)]
 	top_k: u32,
-	/// Keep tokens of at least this share of the likeliest one's probability.
-	#[arg(long, default_value_t = 0.0)]
+	/// Sample only from tokens at least this likely, relative to the most likely one.
+	#[arg(long, default_value_t = 0.0, value_parser = probability)]
 	min_p: f64,
-	/// Make tokens of the prompt and the answer less likely; 1 is off.
-	#[arg(long, default_value_t = 1.0)]
+	/// Make tokens that are in the prompt or the answer already less likely; 1 switches this off.
+	#[arg(long, default_value_t = 1.0, value_parser = repetition_penalty)]
 	repetition_penalty: f64,
-	/// Taken from the logits of tokens in the answer.
-	#[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+	/// Subtracted from the logit of every token that is in the answer already.
+	#[arg(long, default_value_t = 0.0, value_parser = penalty, allow_hyphen_values = true)]
 	presence_penalty: f64,
-	/// Taken from the logits of tokens in the answer for each time they occur.
-	#[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+	/// Subtracted from a token's logit for each time that it is in the answer already.
+	#[arg(long, default_value_t = 0.0, value_parser = penalty, allow_hyphen_values = true)]
 	frequency_penalty: f64,
 	/// Added to a token's logit, as TOKEN=BIAS; may be given several times.
 	#[arg(long, value_parser = bias, allow_hyphen_values = true)]
 	logit_bias: Vec<(u32, i32)>,
-	/// File of the JSON schema that the answer must match.
+	/// File with a JSON schema that the answer must match.
 	#[arg(long, group = "form")]
 	json_schema: Option<PathBuf>,
 	/// Regular expression that the answer must match as a whole.
 	#[arg(long, group = "form")]
 	regex: Option<String>,
-	/// File of the grammar, in Lark's notation, that the answer must match.
+	/// File with a grammar, in Lark's notation, that the answer must match.
 	#[arg(long, group = "form")]
 	grammar: Option<PathBuf>,
-	/// End before this text; may be given several times.
+	/// Stop before this text; may be given several times.
 	#[arg(long)]
 	stop: Vec<String>,
-	/// Treat markup such as <|eot_id|> in the prompt as special tokens.
+	/// Parse markup such as <|eot_id|> in the prompt as special tokens.
 	#[arg(long)]
 	special: bool,
-	/// One JSON object instead of the text.
+	/// Print one JSON object instead of the text.
 	#[arg(long)]
 	json: bool,
-	/// Write a receipt here, signed with the key of --suri.
+	/// File to write a receipt to, signed with the key of --suri.
 	#[arg(long)]
 	receipt: Option<PathBuf>,
 	/// Secret phrase or derivation path of the signing key.
@@ -85,7 +95,7 @@ pub(crate) struct GenerateArgs {
 		hide_env_values = true
 	)]
 	suri: String,
-	/// Declared power of this machine with all processors at work, watts: for an estimate where nothing is measured.
+	/// Declared power of this machine under full load, in watts: used to estimate energy where it can't be measured.
 	#[arg(long)]
 	watts: Option<f64>,
 	/// Alter one token after generating, to test that verifiers notice.
@@ -100,41 +110,29 @@ fn bias(text: &str) -> Result<(u32, i32), String> {
 	let parse = |(token, bias): (&str, &str)| {
 		let (token, bias) = (token.parse().ok()?, bias.parse::<f64>().ok()?);
 		let limits = -100.0..=100.0;
-		limits
-			.contains(&bias)
-			.then(|| (token, (bias * 1e6).round() as i32))
+		limits.contains(&bias).then(|| (token, signed_micro(bias)))
 	};
 	let parts = text.split_once('=').and_then(parse);
 	parts.ok_or_else(|| "expected TOKEN=BIAS with a bias between -100 and 100".to_owned())
 }
 
-fn signed_micro(value: f64, name: &str) -> Result<i32> {
-	anyhow::ensure!(
-		(-100.0..=100.0).contains(&value),
-		"--{name} must be between -100 and 100"
-	);
-	Ok((value * 1e6).round() as i32)
-}
-
 impl GenerateArgs {
-	fn sampling(&self) -> Result<Sampling> {
-		Ok(Sampling {
-			temperature_micro: micro(self.temperature, "temperature")?,
-			top_p_micro: micro(self.top_p, "top-p")?,
-			min_p_micro: micro(self.min_p, "min-p")?,
+	fn sampling(&self) -> Sampling {
+		Sampling {
+			temperature_micro: micro(self.temperature),
+			top_p_micro: top_p_micro(self.top_p),
+			min_p_micro: micro(self.min_p),
 			top_k: self.top_k,
 			seed: self.seed,
-			repetition_penalty_micro: micro(self.repetition_penalty, "repetition-penalty")?,
-			presence_penalty_micro: signed_micro(self.presence_penalty, "presence-penalty")?,
-			frequency_penalty_micro: signed_micro(self.frequency_penalty, "frequency-penalty")?,
+			repetition_penalty_micro: micro(self.repetition_penalty),
+			presence_penalty_micro: signed_micro(self.presence_penalty),
+			frequency_penalty_micro: signed_micro(self.frequency_penalty),
 			..Default::default()
-		})
+		}
 	}
 
 	fn constraints(&self) -> Result<Constraints> {
-		let read = |path: &Path| {
-			std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
-		};
+		let read = |path: &Path| read_text(path, MAX_GRAMMAR);
 		let grammar = if let Some(path) = &self.json_schema {
 			Some(Grammar::JsonSchema(read(path)?))
 		} else if let Some(path) = &self.grammar {
@@ -151,17 +149,9 @@ impl GenerateArgs {
 	}
 }
 
-fn micro(value: f64, name: &str) -> Result<u32> {
-	anyhow::ensure!(
-		value.is_finite() && (0.0..=100.0).contains(&value),
-		"--{name} must be between 0 and 100"
-	);
-	Ok((value * 1e6).round() as u32)
-}
-
 /// Continues a text.
 pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
-	let (sampling, constraints) = (args.sampling()?, args.constraints()?);
+	let (sampling, constraints) = (args.sampling(), args.constraints()?);
 	let backend = args.machine.backend()?;
 	let model = Model::open(&resolve(&args.model)?, args.machine.load_options(&backend))?;
 	let prompt = model.tokenizer.encode(&args.prompt, true, args.special)?;
@@ -175,21 +165,20 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		..Default::default()
 	};
 	let meter = Meter::discover(args.watts);
-	let mut out = std::io::stdout();
+	let printed = RefCell::new(Ok(()));
 	let mut print = |token: aria_engine::TokenEvent| {
-		if !args.json {
-			// A closed pipe ends the program at the final write below.
-			drop(
-				out.write_all(token.text.as_bytes())
-					.and_then(|()| out.flush()),
-			);
+		let mut printed = printed.borrow_mut();
+		if !args.json && printed.is_ok() {
+			*printed = output::write(token.text.as_bytes());
 		}
 	};
+	// Without a reader there is no use in an answer, unless its receipt is wanted.
+	let unread = || args.receipt.is_none() && printed.borrow().is_err();
 	#[cfg_attr(
 		not(feature = "fault-injection"),
 		expect(unused_mut, reason = "altered by the feature")
 	)]
-	let mut answer = generate(&model, &backend, &meter, request, &mut print, &|| false)?;
+	let mut answer = generate(&model, &backend, &meter, request, &mut print, &unread)?;
 	#[cfg(feature = "fault-injection")]
 	if args.alter_token {
 		crate::receipts::file::alter_token(&mut answer, &model);
@@ -203,10 +192,11 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
 		std::fs::write(path, text + "\n")
 			.with_context(|| format!("can't write {}", path.display()))?;
 	}
+	printed.into_inner()?;
 	if args.json {
-		println!("{}", as_json(&answer, &model, &backend));
+		output::line(as_json(&answer, &model, &backend))?;
 	} else {
-		println!();
+		output::line("")?;
 	}
 	Ok(ExitCode::SUCCESS)
 }

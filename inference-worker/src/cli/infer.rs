@@ -1,16 +1,10 @@
 //! `aria-worker infer`: one question, one answer.
 
-use super::{
-	interrupt::Interrupt,
-	partner::{PartnerArgs, Question},
-};
+use super::{exchange::Question, interrupt::Interrupt, output, responder::ResponderArgs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;
-use std::{
-	io::{Read, Write},
-	process::ExitCode,
-};
+use std::{io::Read, process::ExitCode};
 
 /// Longest question from standard input, bytes.
 const MAX_QUESTION: u64 = 8 << 20;
@@ -19,20 +13,20 @@ const MAX_QUESTION: u64 = 8 << 20;
 pub(crate) struct InferArgs {
 	/// The question; - reads it from standard input.
 	query: String,
-	/// What the model is told before the question.
+	/// System message, before the question.
 	#[arg(long, conflicts_with = "raw")]
 	system: Option<String>,
-	/// The question is a text to continue, not a message: for models that were not taught to talk.
+	/// Continue the text instead of answering it as a message: for models without training in chat.
 	#[arg(long)]
 	raw: bool,
-	/// One JSON object with the answer, its usage and its receipt.
+	/// Print one JSON object with the answer, its usage and its receipt.
 	#[arg(long)]
 	json: bool,
-	/// Tokens per second and energy, on standard error.
+	/// Print tokens per second and energy to standard error.
 	#[arg(long)]
 	stats: bool,
 	#[command(flatten)]
-	partner: PartnerArgs,
+	responder: ResponderArgs,
 }
 
 /// Asks.
@@ -61,24 +55,20 @@ pub(super) fn run(args: &InferArgs) -> Result<ExitCode> {
 	} else {
 		Question::Chat(&messages)
 	};
-	let partner = args.partner.partner()?;
-	let mut out = std::io::stdout();
-	let mut show = |text: &str| -> Result<()> {
-		if !args.json {
-			out.write_all(text.as_bytes())?;
-			out.flush()?;
-		}
-		Ok(())
+	let responder = args.responder.responder()?;
+	let mut show = |text: &str| match args.json {
+		true => Ok(()),
+		false => output::write(text.as_bytes()),
 	};
-	let settings = args.partner.settings();
-	let answer = partner.ask(&question, &settings, &Interrupt::never(), &mut show)?;
+	let settings = args.responder.settings();
+	let answer = responder.ask(&question, &settings, &Interrupt::never(), &mut show)?;
 	if args.json {
-		writeln!(out, "{}", answer.to_json())?;
+		output::line(answer.to_json())?;
 	} else {
-		writeln!(out)?;
+		output::line("")?;
 	}
 	if args.stats {
-		anstream::eprintln!("{}", answer.stats());
+		output::note(answer.stats());
 	}
 	Ok(ExitCode::SUCCESS)
 }

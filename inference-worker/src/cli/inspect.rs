@@ -1,7 +1,7 @@
 //! `aria-worker inspect`.
 
-use super::I2sBlock;
-use crate::text::to_hex;
+use super::output;
+use crate::{service::I2sBlock, text::to_hex};
 use anyhow::Result;
 use aria_engine::model::{Dither, Head, LoadOptions, Model};
 use aria_kernels::Packing;
@@ -13,10 +13,10 @@ use std::{path::PathBuf, process::ExitCode};
 pub(crate) struct InspectArgs {
 	/// GGUF file, Hugging Face folder, or the name of an installed model.
 	file: PathBuf,
-	/// One JSON object.
+	/// Print one JSON object.
 	#[arg(long)]
 	json: bool,
-	/// Weights in a block of I2_S tensors, which files do not say: 64 in those quantised on ARM since November 2025.
+	/// Block size of I2_S tensors, in weights, which the file does not say: 64 if they were quantised on ARM since November 2025.
 	#[arg(long, value_enum, default_value = "128")]
 	i2s_block: I2sBlock,
 }
@@ -26,25 +26,25 @@ fn size(bytes: u64) -> String {
 	format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-fn words(model: &Model) {
+fn words(model: &Model) -> Result<()> {
 	let config = &model.config();
-	let line = |name: &str, text: String| println!("{name:<12}{text}");
-	line("name", model.name.clone());
+	let line = |name: &str, text: String| output::line(format_args!("{name:<12}{text}"));
+	line("name", model.name.clone())?;
 	line(
 		"licence",
 		model
 			.licence
 			.clone()
 			.unwrap_or_else(|| "not stated in the file".into()),
-	);
-	line("model root", to_hex(model.id.as_bytes()));
+	)?;
+	line("model root", to_hex(model.id.as_bytes()))?;
 	line(
 		"family",
 		format!(
 			"{:?}, architecture {}, {:?}",
 			config.family, config.architecture, config.activation
 		),
-	);
+	)?;
 	line(
 		"shape",
 		format!(
@@ -56,14 +56,14 @@ fn words(model: &Model) {
 			config.head_dim,
 			config.kv_heads
 		),
-	);
+	)?;
 	line(
 		"context",
 		format!(
 			"{} tokens, rotary base {}",
 			config.context, config.rope_theta
 		),
-	);
+	)?;
 	line(
 		"weights",
 		format!(
@@ -71,7 +71,7 @@ fn words(model: &Model) {
 			model.parameters() / 1_000_000,
 			size(model.weights.packed_bytes())
 		),
-	);
+	)?;
 	line(
 		"embedding",
 		format!(
@@ -79,7 +79,7 @@ fn words(model: &Model) {
 			config.vocab,
 			size(model.weights.embedding_bytes())
 		),
-	);
+	)?;
 	line(
 		"head",
 		match (&model.weights.head, model.tied) {
@@ -88,11 +88,11 @@ fn words(model: &Model) {
 			(Some(Head::Int8(_)), false) => "its own, in eight bits".into(),
 			(Some(Head::Ternary(_)), false) => "its own, ternary".into(),
 		},
-	);
+	)?;
 	line(
 		"cache",
 		format!("{} for 1000 tokens", size(1000 * config.cache_bytes())),
-	);
+	)?;
 	let tokenizer = &model.tokenizer;
 	line(
 		"tokenizer",
@@ -102,13 +102,13 @@ fn words(model: &Model) {
 			tokenizer.len(),
 			tokenizer.end_tokens()
 		),
-	);
+	)?;
 	let template = match model.template.usable() {
 		Err(fault) => format!("no chats: {fault}"),
 		Ok(()) if model.template.source().is_some() => "yes".into(),
 		Ok(()) => "no: role lines are used".into(),
 	};
-	line("template", template);
+	line("template", template)
 }
 
 /// Shows a model.
@@ -120,7 +120,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 	};
 	let model = Model::open(&crate::hub::resolve(&args.file)?, options)?;
 	if !args.json {
-		words(&model);
+		words(&model)?;
 		return Ok(ExitCode::SUCCESS);
 	}
 	let report = json!({
@@ -142,6 +142,6 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
 		"tied_head": model.tied,
 		"operations": model.operations(),
 	});
-	println!("{report}");
+	output::line(report)?;
 	Ok(ExitCode::SUCCESS)
 }

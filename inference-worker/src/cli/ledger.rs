@@ -1,6 +1,6 @@
 //! `aria-worker ledger`: what the chain holds.
 
-use super::onchain::*;
+use super::{onchain::*, output};
 use crate::chain::{Block, Chain, ChainError};
 use anyhow::{Context, Result, bail};
 use aria_primitives::{
@@ -12,7 +12,6 @@ use aria_primitives::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::{
-	io::Write,
 	path::{Path, PathBuf},
 	process::ExitCode,
 };
@@ -27,36 +26,36 @@ pub(crate) struct LedgerArgs {
 
 #[derive(Subcommand)]
 enum LedgerCommand {
-	/// Sums over the whole ledger.
+	/// Show totals of the whole ledger.
 	Stats,
-	/// A checked answer.
+	/// Show the record of a checked answer.
 	Record {
 		/// Its identifier, in hex.
 		#[arg(value_parser = identifier)]
 		id: H256,
 	},
-	/// A worker or verifier with its latest records; all of them without an account.
+	/// Show a worker or verifier and its latest records; without an account, list all of them.
 	Worker {
 		/// SS58 address or hex.
 		#[arg(value_parser = account)]
 		account: Option<AccountId>,
 	},
-	/// A registered model; all of them without a root.
+	/// Show a registered model; without a root, list all of them.
 	Model {
 		/// Model root, in hex.
 		#[arg(value_parser = identifier)]
 		root: Option<H256>,
 	},
-	/// Check that the ledger is consistent in itself, and that blocks follow from each other; exit code 1 if not.
+	/// Check that the ledger is consistent and that each block follows from the one before; exits with 1 if not.
 	#[command(
-		after_help = "Checked are: the hashes of headers back from the latest final block; that every draw is of a batch, and\nevery record of a draw, with the same worker, leaf and end; that operation counts follow from the model's\nregistered cost; and that the sums are not below what is there.\n\nThis trusts nothing but the node's answers. Answers are checked by `aria-worker verify`, blocks by a node."
+		after_help = "What is checked: the hashes of headers, back from the latest final block; that every draw belongs to a batch and\nevery record to a draw, with the same worker, leaf and outcome; that operation counts follow from the model's\nregistered cost; and that the totals are not below what the ledger holds.\n\nThe node's answers are trusted for the state itself. `aria-worker verify` checks answers, a node of your own blocks."
 	)]
 	Verify {
-		/// Headers to go back.
+		/// Number of headers to check.
 		#[arg(long, default_value_t = 256)]
 		blocks: u32,
 	},
-	/// Everything, at the latest final block, as JSON.
+	/// Export everything as of the latest final block, as JSON.
 	#[command(
 		after_help = "Examples:\n  aria-worker ledger export > ledger.json\n  aria-worker ledger export ledger.json"
 	)]
@@ -178,6 +177,27 @@ impl Findings {
 			self.faults.push(fault());
 		}
 	}
+
+	fn print(&self, as_json: bool) -> Result<()> {
+		let ok = self.faults.is_empty();
+		if as_json {
+			let checks = self.checks.iter();
+			let checks: serde_json::Map<String, Value> = checks
+				.map(|(name, count)| ((*name).to_owned(), (*count).into()))
+				.collect();
+			return output::line(json!({ "ok": ok, "checked": checks, "faults": self.faults }));
+		}
+		for (name, count) in &self.checks {
+			output::line(format_args!("{count:>8} {name}"))?;
+		}
+		for fault in &self.faults {
+			output::line(format_args!("wrong: {fault}"))?;
+		}
+		if ok {
+			output::line("consistent")?;
+		}
+		Ok(())
+	}
 }
 
 fn verify(node: &NodeArgs, blocks: u32) -> Result<ExitCode> {
@@ -188,28 +208,7 @@ fn verify(node: &NodeArgs, blocks: u32) -> Result<ExitCode> {
 		Ok(found)
 	})?;
 	let ok = findings.faults.is_empty();
-	if node.json {
-		let checks: serde_json::Map<String, Value> = findings
-			.checks
-			.iter()
-			.map(|(name, count)| ((*name).to_owned(), (*count).into()))
-			.collect();
-		println!(
-			"{}",
-			json!({ "ok": ok, "checked": checks, "faults": findings.faults })
-		);
-	} else {
-		for (name, count) in &findings.checks {
-			println!("{count:>8} {name}");
-		}
-		for fault in &findings.faults {
-			println!("wrong: {fault}");
-		}
-		if ok {
-			println!("consistent");
-		}
-	}
-	Ok(ExitCode::from(u8::from(!ok)))
+	output::finding(ExitCode::from(u8::from(!ok)), findings.print(node.json))
 }
 
 async fn headers(
@@ -346,11 +345,12 @@ fn export(node: &NodeArgs, file: Option<&Path>) -> Result<ExitCode> {
 	let value = node.with(async |chain: Chain, at: Block| everything(&chain, at).await)?;
 	let text = serde_json::to_string_pretty(&value)?;
 	match file {
-		None => writeln!(std::io::stdout(), "{text}")?,
+		None => output::line(text)?,
 		Some(path) => {
 			std::fs::write(path, text + "\n")
 				.with_context(|| format!("can't write {}", path.display()))?;
-			eprintln!("block {} in {}", value["block"]["number"], path.display());
+			let (block, path) = (&value["block"]["number"], path.display());
+			output::note(format_args!("wrote the ledger at block {block} to {path}"));
 		}
 	}
 	Ok(ExitCode::SUCCESS)

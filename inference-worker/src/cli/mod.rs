@@ -1,10 +1,10 @@
 //! The command line: every word of `aria-worker`, and of `aria` except `node`.
 
-use crate::service::ServiceArgs;
+use crate::service::{I2sBlock, ServiceArgs};
 use anyhow::Result;
 use aria_engine::model::{Dither, LoadOptions};
-use aria_kernels::{Backend, I2Block, Isa};
-use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
+use aria_kernels::{Backend, Isa};
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
 mod api;
@@ -16,6 +16,8 @@ mod config;
 mod consent;
 mod doctor;
 mod evaluate;
+mod exchange;
+mod files;
 mod generate;
 mod infer;
 mod inspect;
@@ -24,15 +26,19 @@ mod ledger;
 mod model;
 mod network;
 mod onchain;
-mod partner;
+mod output;
 mod program;
 mod remote;
+mod responder;
+mod sampling;
 mod serve;
 mod sobriety;
 mod tokenize;
 mod verify;
 
-pub use program::Program;
+pub use config::NODE_COMMANDS;
+pub use output::stderr_has_colours;
+pub use program::{Program, describe};
 
 /// A command, to be flattened into a program's subcommands.
 #[derive(Debug)]
@@ -71,9 +77,9 @@ impl Subcommand for Tool {
 
 #[derive(Subcommand)]
 enum Command {
-	/// Talk with a model: a file, an installed model, or a running worker.
+	/// Chat with a model: a file, an installed model, or one that a running worker serves.
 	#[command(
-		after_help = "Examples:\n  aria-worker chat --model bitnet-2b4t\n  aria-worker chat --url http://127.0.0.1:3000 --stats\n  printf 'Hello\\nAnd again\\n' | aria-worker chat --model model.gguf\n\nInside, /help lists what can be said to the program instead of the model. Ctrl-C stops the answer, Ctrl-D ends."
+		after_help = "Examples:\n  aria-worker chat --model bitnet-2b4t\n  aria-worker chat --url http://127.0.0.1:3000 --stats\n  printf 'Hello\\nAnd again\\n' | aria-worker chat --model model.gguf\n\nWithin a chat, /help lists the commands. Ctrl-C stops an answer, Ctrl-D ends the chat."
 	)]
 	Chat(chat::ChatArgs),
 	/// Ask one question.
@@ -87,25 +93,25 @@ enum Command {
 		after_help = "Examples:\n  aria-worker serve --model model.gguf --offline\n  aria-worker serve --model model.gguf --worker-key file:worker.key --node ws://127.0.0.1:9944\n  aria-worker serve --model model.gguf --worker-key //Bob --roles verifier --api-port 3001 --state-dir bob\n\nLogging: RUST_LOG=debug, or RUST_LOG=aria_worker=debug for this program alone. Prompts are never logged."
 	)]
 	Worker(Box<ServiceArgs>),
-	/// Start the API alone, look at a running one, and make its keys.
+	/// Start the API alone, check a running one, and manage its keys.
 	#[command(
 		after_help = "Examples:\n  aria-worker api start --model model.gguf\n  aria-worker api status --url http://127.0.0.1:3000\n  aria-worker api key new alice --requests-per-minute 60"
 	)]
 	Api(api::ApiArgs),
-	/// Get, list, remove and check models.
+	/// Download, list, remove and check models.
 	#[command(
 		after_help = "Examples:\n  aria-worker model list --known\n  aria-worker model pull bitnet-2b4t\n  aria-worker model verify bitnet-2b4t"
 	)]
 	Model(model::ModelArgs),
-	/// Check a receipt by executing the answer again; exit code 1 and the failed check if it is wrong.
+	/// Check a receipt by re-executing its answer; exits with 1 and names the failed check if it is wrong.
 	#[command(after_help = "Example:\n  aria-worker verify receipt.json --model model.gguf")]
 	Verify(verify::VerifyArgs),
-	/// Read the ledger: sums, records, workers, models; check it; export it.
+	/// Read the ledger: totals, records, workers and models; check it or export it.
 	#[command(
 		after_help = "Examples:\n  aria-worker ledger stats\n  aria-worker ledger worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json\n  aria-worker ledger verify --node-url ws://127.0.0.1:9944\n  aria-worker ledger export > ledger.json"
 	)]
 	Ledger(ledger::LedgerArgs),
-	/// Show, grant and revoke what a machine allows others to do with it.
+	/// Show, grant or revoke consent: what others may use a machine for.
 	#[command(
 		after_help = "Examples:\n  aria-worker consent show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY\n  aria-worker consent grant --worker-key file:worker.key --cpu-percent 50 --schedule 22:00-06:00\n  aria-worker consent revoke --worker-key file:worker.key"
 	)]
@@ -120,25 +126,25 @@ enum Command {
 		after_help = "Examples:\n  aria-worker network status\n  aria-worker network peers --json"
 	)]
 	Network(network::NetworkArgs),
-	/// Check whether this machine is fit for a worker or a node, and say what to do; exit code 1 if it is not.
+	/// Check whether this machine is fit for a worker or a node, and say what to change; exits with 1 if it is not.
 	#[command(
 		after_help = "Examples:\n  aria-worker doctor\n  aria-worker doctor --json | jq '.checks[] | select(.status != \"ok\")'\n  aria-worker doctor --node-url ws://node.example:9944 --api-port 3001"
 	)]
 	Doctor(doctor::DoctorArgs),
-	/// Measure how fast a model runs here.
+	/// Measure how fast a model runs on this machine.
 	Bench(bench::BenchArgs),
-	/// Continue a text, with every setting of the sampler, a grammar, or a receipt file.
+	/// Continue a text, with all settings of the sampler, grammars, and receipts in files.
 	#[command(
 		after_help = "Examples:\n  aria-worker generate --model model.gguf --prompt 'Once upon a time' --max-tokens 40\n  aria-worker generate --model model.gguf --prompt 'Once' --temperature 0.8 --seed 7 --receipt receipt.json"
 	)]
 	Generate(generate::GenerateArgs),
-	/// Show how likely a model finds a text.
+	/// Show how likely a text is to a model: log probability and perplexity.
 	#[command(after_help = "Example:\n  aria-worker evaluate --model model.gguf < text.txt")]
 	Evaluate(evaluate::TextArgs),
 	/// Print the embedding of a text.
 	#[command(after_help = "Example:\n  aria-worker embed --model model.gguf < text.txt")]
 	Embed(evaluate::TextArgs),
-	/// Show what is inside a model, and its identity.
+	/// Show a model's shape, its settings and its identity.
 	#[command(
 		after_help = "Examples:\n  aria-worker inspect model.gguf\n  aria-worker inspect Falcon-E-1B-Base --json"
 	)]
@@ -153,12 +159,12 @@ enum Command {
 		after_help = "Example:\n  echo '[9906, 1917]' | aria-worker detokenize --model model.gguf"
 	)]
 	Detokenize(tokenize::DetokenizeArgs),
-	/// Print a completion script.
+	/// Print a shell completion script.
 	#[command(
 		after_help = "Examples:\n  aria-worker completions bash > /etc/bash_completion.d/aria-worker\n  aria-worker completions zsh > ~/.zfunc/_aria-worker"
 	)]
 	Completions {
-		/// Which shell.
+		/// The shell.
 		shell: clap_complete::Shell,
 	},
 	/// Print the manual page, or write one for every command into a folder.
@@ -166,7 +172,7 @@ enum Command {
 		after_help = "Examples:\n  aria-worker man | man -l -\n  aria-worker man /usr/local/share/man/man1"
 	)]
 	Man {
-		/// Folder, which must exist.
+		/// Folder to write into, which must exist.
 		folder: Option<PathBuf>,
 	},
 }
@@ -180,35 +186,15 @@ impl std::fmt::Debug for Command {
 
 #[derive(Args)]
 pub(crate) struct Machine {
-	/// Threads; all cores if not given. The answer does not depend on it.
+	/// Number of threads; one per core if not given. Answers do not depend on it.
 	#[arg(long)]
 	threads: Option<usize>,
-	/// Instruction set (scalar, avx2, avx512, neon); the best one if not given. The answer does not depend on it.
+	/// Instruction set (scalar, avx2, avx512, neon); the best one if not given. Answers do not depend on it.
 	#[arg(long, env = "ARIA_ISA")]
 	isa: Option<String>,
-	/// Weights in a block of I2_S tensors, which files do not say: 64 in those quantised on ARM since November 2025.
+	/// Block size of I2_S tensors, in weights, which the file does not say: 64 if they were quantised on ARM since November 2025.
 	#[arg(long, value_enum, default_value = "128")]
 	i2s_block: I2sBlock,
-}
-
-/// Weights in a block of I2_S.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum I2sBlock {
-	/// All that Microsoft published.
-	#[value(name = "128")]
-	B128,
-	/// Written on ARM by bitnet.cpp since November 2025.
-	#[value(name = "64")]
-	B64,
-}
-
-impl From<I2sBlock> for I2Block {
-	fn from(block: I2sBlock) -> Self {
-		match block {
-			I2sBlock::B128 => Self::B128,
-			I2sBlock::B64 => Self::B64,
-		}
-	}
 }
 
 impl Machine {
@@ -235,17 +221,17 @@ impl Machine {
 
 fn run(command: Command, program: &Program) -> Result<ExitCode> {
 	match command {
-		Command::Chat(args) => chat::run(&args),
+		Command::Chat(args) => chat::run(&args, program),
 		Command::Infer(args) => infer::run(&args),
 		Command::Worker(args) => serve::run(*args),
 		Command::Api(args) => api::run(args),
-		Command::Model(args) => model::run(args),
+		Command::Model(args) => model::run(args, program),
 		Command::Verify(args) => verify::run(&args),
 		Command::Ledger(args) => ledger::run(&args),
 		Command::Consent(args) => consent::run(&args),
 		Command::Sobriety(args) => sobriety::run(&args),
 		Command::Network(args) => network::run(&args),
-		Command::Doctor(args) => doctor::run(&args),
+		Command::Doctor(args) => doctor::run(&args, program),
 		Command::Bench(args) => bench::run(&args),
 		Command::Generate(args) => generate::run(&args),
 		Command::Evaluate(args) => evaluate::run(&args),

@@ -1,15 +1,12 @@
 //! `aria-worker model`: pull, list, rm, verify.
 
+use super::{Program, output};
 use crate::hub::{Event, KNOWN, PullOptions, Source, Store, pull};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::{
-	io::{IsTerminal, Write},
-	path::PathBuf,
-	process::ExitCode,
-};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 #[derive(Args)]
 pub(crate) struct ModelArgs {
@@ -22,24 +19,24 @@ pub(crate) struct ModelArgs {
 
 #[derive(Subcommand)]
 enum ModelCommand {
-	/// Download a model from the Hugging Face hub, or go on with a download that stopped.
+	/// Download a model from the Hugging Face hub, or resume a download.
 	#[command(
 		alias = "download",
-		after_help = "Examples:\n  aria-worker model pull bitnet-2b4t\n  aria-worker model pull tiiuae/Falcon3-1B-Instruct-1.58bit\n  aria-worker model pull owner/repo:model-i2_s.gguf@main\n\nEvery file is checked against the hub's checksum before it gets its name.\nHF_TOKEN, HF_ENDPOINT, HF_HOME (for its token file) and HF_HUB_OFFLINE are obeyed."
+		after_help = "Examples:\n  aria-worker model pull bitnet-2b4t\n  aria-worker model pull tiiuae/Falcon3-1B-Instruct-1.58bit\n  aria-worker model pull owner/repo:model-i2_s.gguf@main\n\nEvery file is checked against the hub's checksum before it gets its name.\nHF_TOKEN, HF_ENDPOINT, HF_HOME (for its token file) and HF_HUB_OFFLINE are respected."
 	)]
 	Pull {
 		/// Short name, or owner/repo[:file.gguf][@revision].
 		name: String,
-		/// Use only what is here; fail if it is not.
+		/// Use only what is installed; fail if the model is not.
 		#[arg(long)]
 		offline: bool,
 	},
-	/// Show installed models.
+	/// List installed models.
 	List {
-		/// One JSON array.
+		/// Print one JSON array.
 		#[arg(long)]
 		json: bool,
-		/// Models with short names instead.
+		/// List the models that have short names instead.
 		#[arg(long)]
 		known: bool,
 	},
@@ -47,49 +44,52 @@ enum ModelCommand {
 	Rm {
 		/// Name as `list` shows it.
 		name: String,
-		/// Do not ask.
+		/// Do not ask for confirmation.
 		#[arg(long, short)]
 		yes: bool,
 	},
-	/// Hash an installed model's files again; exit code 1 if one is wrong.
+	/// Check the hashes of an installed model's files; exits with 1 if one is wrong.
 	Verify {
 		/// Name as `list` shows it.
 		name: String,
-		/// One JSON object.
+		/// Print one JSON object.
 		#[arg(long)]
 		json: bool,
 	},
 }
 
 /// Runs the command.
-pub(crate) fn run(args: ModelArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: ModelArgs, program: &Program) -> Result<ExitCode> {
 	let store = Store::new(args.models_dir.unwrap_or_else(Store::default_folder));
 	match args.command {
 		ModelCommand::Pull { name, offline } => pull_model(&store, &name, offline),
-		ModelCommand::List { json, known } => list(&store, json, known),
+		ModelCommand::List { json, known } => list(&store, json, known, program),
 		ModelCommand::Rm { name, yes } => remove(&store, &name, yes),
-		ModelCommand::Verify { name, json } => verify(&store, &name, json),
+		ModelCommand::Verify { name, json } => verify(&store, &name, json, program),
 	}
 }
 
-fn verify(store: &Store, name: &str, as_json: bool) -> Result<ExitCode> {
+fn verify(store: &Store, name: &str, as_json: bool, program: &Program) -> Result<ExitCode> {
 	let found = store.verify(name)?;
 	let wrong = found.iter().any(|(_, fault)| fault.is_some());
-	if as_json {
+	if wrong {
+		let advice = "run `aria-worker model pull NAME` to download the wrong files again";
+		let advice = program.rename(advice).replace("NAME", name);
+		output::note(format_args!("damaged: {advice}"));
+	}
+	let printed = if as_json {
 		let files: Vec<_> = found
 			.iter()
 			.map(|(file, fault)| json!({ "path": file.path, "fault": fault }))
 			.collect();
-		println!("{}", json!({ "model": name, "ok": !wrong, "files": files }));
+		output::line(json!({ "model": name, "ok": !wrong, "files": files }))
 	} else {
-		for (file, fault) in &found {
-			println!("{}: {}", file.path, fault.as_deref().unwrap_or("ok"));
-		}
-	}
-	if wrong {
-		eprintln!("damaged: run `aria-worker model pull {name}` to fetch what is wrong again");
-	}
-	Ok(ExitCode::from(u8::from(wrong)))
+		found.iter().try_for_each(|(file, fault)| {
+			let state = fault.as_deref().unwrap_or("ok");
+			output::line(format_args!("{}: {state}", file.path))
+		})
+	};
+	output::finding(ExitCode::from(u8::from(wrong)), printed)
 }
 
 fn pull_model(store: &Store, name: &str, offline: bool) -> Result<ExitCode> {
@@ -106,36 +106,39 @@ fn pull_model(store: &Store, name: &str, offline: bool) -> Result<ExitCode> {
 			licence,
 			files,
 			bytes,
-		} => eprintln!(
+		} => output::note(format_args!(
 			"{}: {files} file(s), {bytes} bytes, licence: {}",
 			source.repo,
 			licence.unwrap_or("not stated; see the model's page")
-		),
+		)),
 		Event::File { name, size, have } if terminal => {
 			bar = ProgressBar::new(size).with_style(style.clone());
 			bar.set_message(name.to_owned());
 			bar.set_position(have);
 			bar.reset_eta();
 		}
-		Event::File { name, size, have } => eprintln!("{name}: {have} of {size} bytes here"),
+		Event::File { name, size, have } => {
+			output::note(format_args!("{name}: {have} of {size} bytes here"));
+		}
 		Event::Bytes(bytes) => bar.set_position(bytes),
-		Event::Retry(error) => bar.suspend(|| eprintln!("trying again: {error}")),
+		Event::Retry(error) => bar.suspend(|| output::note(format_args!("trying again: {error}"))),
 	};
 	let model = pull(store, &source, &options, &mut report)?;
 	if options.offline {
-		eprintln!("offline: using what is installed, without asking the hub");
+		output::note("offline: using what is installed, without asking the hub");
 	}
-	println!("{} {}", model.name, model.folder.display());
+	output::line(format_args!("{} {}", model.name, model.folder.display()))?;
 	Ok(ExitCode::SUCCESS)
 }
 
-fn list(store: &Store, as_json: bool, known: bool) -> Result<ExitCode> {
+fn list(store: &Store, as_json: bool, known: bool, program: &Program) -> Result<ExitCode> {
 	if known {
 		if as_json {
-			println!("{}", json!(KNOWN));
+			output::line(json!(KNOWN))?;
 		} else {
 			for model in KNOWN {
-				println!("{:<22} {:<42} {}", model.name, model.repo, model.licence);
+				let (name, repo, licence) = (model.name, model.repo, model.licence);
+				output::line(format_args!("{name:<22} {repo:<42} {licence}"))?;
 			}
 		}
 		return Ok(ExitCode::SUCCESS);
@@ -147,16 +150,17 @@ fn list(store: &Store, as_json: bool, known: bool) -> Result<ExitCode> {
 			Ok(model) => models.push(model),
 			Err(error) => {
 				damaged = true;
-				eprintln!("error: {error}");
+				let error = program.rename(&error.to_string());
+				output::note(format_args!("error: {error}"));
 			}
 		}
 	}
-	if as_json {
-		println!("{}", json!(models));
+	let printed = if as_json {
+		output::line(json!(models))
 	} else {
-		for model in &models {
+		models.iter().try_for_each(|model| {
 			let manifest = &model.manifest;
-			println!(
+			output::line(format_args!(
 				"{:<22} {} {:>12} bytes, {} file(s), {}@{}",
 				model.name,
 				date(manifest.installed),
@@ -164,10 +168,10 @@ fn list(store: &Store, as_json: bool, known: bool) -> Result<ExitCode> {
 				manifest.files.len(),
 				manifest.repo,
 				manifest.commit.get(..12).unwrap_or(&manifest.commit)
-			);
-		}
-	}
-	Ok(ExitCode::from(u8::from(damaged)))
+			))
+		})
+	};
+	output::finding(ExitCode::from(u8::from(damaged)), printed)
 }
 
 /// Year, month and day (UTC) of a time in seconds since 1970.
@@ -193,17 +197,16 @@ fn remove(store: &Store, name: &str, yes: bool) -> Result<ExitCode> {
 			std::io::stdin().is_terminal(),
 			"no terminal to ask on: give --yes to remove {name}"
 		);
-		eprint!("remove {name}? [y/N] ");
-		std::io::stderr().flush()?;
+		output::prompt(format_args!("remove {name}? [y/N] "));
 		let mut answer = String::new();
 		std::io::stdin().read_line(&mut answer)?;
 		if !matches!(answer.trim(), "y" | "Y" | "yes") {
-			eprintln!("kept");
+			output::note("kept");
 			return Ok(ExitCode::from(1));
 		}
 	}
 	store.remove(name)?;
-	eprintln!("removed {name}");
+	output::note(format_args!("removed {name}"));
 	Ok(ExitCode::SUCCESS)
 }
 

@@ -17,9 +17,9 @@ pub(crate) struct NetworkArgs {
 
 #[derive(Subcommand)]
 enum NetworkCommand {
-	/// The node: its chain, version, blocks and addresses.
+	/// Show the node: its chain, version, blocks and addresses.
 	Status,
-	/// The peers that it is connected to.
+	/// Show the peers that it is connected to.
 	Peers,
 }
 

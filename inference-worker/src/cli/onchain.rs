@@ -1,5 +1,6 @@
 //! What the commands that read the ledger share: the connection, accounts, and the ledger's items as JSON.
 
+use super::output;
 use crate::{
 	chain::{Block, Chain, ChainError},
 	text::{parse_account, parse_hash, to_hex},
@@ -8,7 +9,6 @@ use anyhow::{Context, Result};
 use aria_primitives::{
 	AccountId, H256,
 	api::{MAX_PAGE, SobrietyView},
-	consent::ConsentView,
 	energy::Rating,
 	provenance::{ModelView, Record},
 	work::{BatchView, DrawView, LedgerStats, WorkerView},
@@ -30,7 +30,7 @@ pub(crate) struct NodeArgs {
 		global = true
 	)]
 	pub(super) node_url: String,
-	/// JSON instead of a table.
+	/// Print JSON instead of a table.
 	#[arg(long, global = true)]
 	pub(super) json: bool,
 }
@@ -189,15 +189,6 @@ pub(super) fn batch_json(id: u64, batch: &BatchView) -> Value {
 	})
 }
 
-pub(super) fn consent_json(account: &AccountId, consent: &ConsentView) -> Value {
-	json!({
-		"account": address(account),
-		"version": consent.version,
-		"changed_at": consent.changed_at,
-		"terms": super::consent::terms_json(&consent.terms),
-	})
-}
-
 pub(super) fn sobriety_json(account: &AccountId, view: &SobrietyView) -> Value {
 	json!({
 		"account": address(account),
@@ -227,36 +218,24 @@ pub(super) fn per_giga(view: &SobrietyView) -> Option<f64> {
 
 /// Prints an object: as JSON, or a line per field.
 pub(super) fn print(value: &Value, as_json: bool) -> Result<()> {
-	use std::io::Write;
-	let mut out = std::io::stdout().lock();
-	if as_json {
-		return Ok(writeln!(out, "{value}")?);
-	}
 	match value {
+		_ if as_json => output::line(value),
+		Value::Array(items) if items.is_empty() => output::line("none"),
 		Value::Array(items) => {
-			for (index, item) in items.iter().enumerate() {
-				if index > 0 {
-					writeln!(out)?;
-				}
-				lines(&mut out, item)?;
-			}
-			if items.is_empty() {
-				writeln!(out, "none")?;
-			}
+			let items: Vec<String> = items.iter().map(lines).collect();
+			output::write(items.join("\n").as_bytes())
 		}
-		other => lines(&mut out, other)?,
+		other => output::write(lines(other).as_bytes()),
 	}
-	Ok(())
 }
 
-fn lines(out: &mut impl std::io::Write, value: &Value) -> std::io::Result<()> {
+fn lines(value: &Value) -> String {
 	let mut rows = Vec::new();
 	flatten("", value, &mut rows);
 	let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
-	for (name, text) in rows {
-		writeln!(out, "{name:<width$}{text}")?;
-	}
-	Ok(())
+	let rows = rows.iter();
+	rows.map(|(name, text)| format!("{name:<width$}{text}\n"))
+		.collect()
 }
 
 fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {

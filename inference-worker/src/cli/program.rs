@@ -1,15 +1,20 @@
 //! The program around the commands: its name in their texts, where options come from, and how it ends.
 
-use super::{Tool, config};
+use super::{Tool, config, output};
 use anyhow::Context;
-use clap::{Arg, ArgAction, ArgMatches, Command, Subcommand, builder::FalseyValueParser};
+use clap::{
+	Arg, ArgAction, ArgMatches, Command, Subcommand,
+	builder::{FalseyValueParser, StyledStr},
+};
 use std::{
 	path::{Path, PathBuf},
 	process::ExitCode,
 };
 
-/// The name under which the texts of commands speak of the program.
-const WRITTEN: &str = "aria-worker";
+/// The program's name in the texts of commands.
+const NAME_IN_TEXTS: &str = "aria-worker";
+/// Longest error, bytes.
+const MAX_ERROR: usize = 4000;
 
 /// A program that carries the commands: `aria-worker`, or the node's `aria`.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +35,11 @@ impl Program {
 			.value_parser(clap::value_parser!(PathBuf))
 			.global(true)
 			.help_heading(None::<&str>)
-			.help("File with options [default: ~/.config/aria/config.toml, if it is there]");
-		let name = self.name;
+			.help("Configuration file [default: ~/.config/aria/config.toml, if it exists]");
 		(self.command)().arg(config).mut_subcommands(|word| {
+			let word = self.rename_in_help(word);
 			match Tool::has_subcommand(word.get_name()) {
-				true => dress(word, name),
+				true => with_variables(word),
 				// Substrate's own words are as they are everywhere.
 				false => word,
 			}
@@ -54,7 +59,7 @@ impl Program {
 			})
 		});
 		let (command, file) = prepared.unwrap_or_else(|error| {
-			self.complain(&error);
+			self.print_error(&error);
 			std::process::exit(2);
 		});
 		command
@@ -66,47 +71,90 @@ impl Program {
 					ErrorKind::InvalidValue | ErrorKind::ValueValidation
 				);
 				if let (true, Some(file)) = (value, file) {
-					anstream::eprintln!("note: options also come from {}", file.display());
+					output::note(format_args!(
+						"note: options also come from {}",
+						file.display()
+					));
 				}
 				error.exit()
 			})
 	}
 
-	fn complain(&self, error: &anyhow::Error) {
-		let text = in_the_words_of(self.name, &format!("{error:#}"));
+	fn print_error(&self, error: &anyhow::Error) {
+		let text = self.rename(&describe(error));
 		let red = anstyle::AnsiColor::Red.on_default().bold();
-		anstream::eprintln!("{red}error:{red:#} {text}");
+		output::note(format_args!("{red}error:{red:#} {text}"));
 	}
 
 	/// Prints what a command ended with, and makes it the program's exit code: 2 after an error.
 	pub(super) fn end(&self, result: anyhow::Result<ExitCode>) -> ExitCode {
 		match result {
 			Ok(code) => code,
-			Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+			Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
 			Err(error) => {
-				self.complain(&error);
+				self.print_error(&error);
 				ExitCode::from(2)
 			}
 		}
 	}
-}
 
-/// Whether whoever read our output has had enough of it, as `head` has.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-	error.chain().any(|cause| {
-		cause
-			.downcast_ref::<std::io::Error>()
-			.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-	})
-}
-
-/// A text that names the program as `aria-worker`, for a program of another name.
-fn in_the_words_of(program: &str, text: &str) -> String {
-	if program == WRITTEN {
-		return text.to_owned();
+	/// A command's text with this program's name in it.
+	pub(super) fn rename(&self, text: &str) -> String {
+		if self.name == NAME_IN_TEXTS {
+			return text.to_owned();
+		}
+		text.replace("aria-worker serve", &format!("{} worker", self.name))
+			.replace(NAME_IN_TEXTS, self.name)
 	}
-	text.replace("aria-worker serve", &format!("{program} worker"))
-		.replace(WRITTEN, program)
+
+	/// Puts this program's name into the help of a command, its options and the commands below it.
+	fn rename_in_help(&self, mut command: Command) -> Command {
+		if self.name == NAME_IN_TEXTS {
+			return command;
+		}
+		let renamed = |text: Option<&StyledStr>| {
+			let text = text?.to_string();
+			text.contains(NAME_IN_TEXTS).then(|| self.rename(&text))
+		};
+		if let Some(text) = renamed(command.get_after_help()) {
+			command = command.after_help(text);
+		}
+		if let Some(text) = renamed(command.get_about()) {
+			command = command.about(text);
+		}
+		if let Some(text) = renamed(command.get_long_about()) {
+			command = command.long_about(text);
+		}
+		command
+			.mut_args(|mut arg| {
+				if let Some(text) = renamed(arg.get_help()) {
+					arg = arg.help(text);
+				}
+				if let Some(text) = renamed(arg.get_long_help()) {
+					arg = arg.long_help(text);
+				}
+				arg
+			})
+			.mut_subcommands(|inner| self.rename_in_help(inner))
+	}
+}
+
+/// An error and its causes in one line. A cause that the text has already, because the error above quotes it, is left
+/// out. Files and servers are quoted in errors, so that a long text is cut and control characters are replaced.
+pub fn describe(error: &anyhow::Error) -> String {
+	let mut text = error.to_string();
+	for cause in error.chain().skip(1) {
+		let cause = cause.to_string();
+		if !text.contains(&cause) {
+			text = format!("{text}: {cause}");
+		}
+	}
+	if text.len() > MAX_ERROR {
+		text.truncate(text.floor_char_boundary(MAX_ERROR));
+		text += "...";
+	}
+	let moves_cursor = |c: char| c.is_control() && c != '\n' && c != '\t';
+	text.replace(moves_cursor, "\u{fffd}")
 }
 
 /// The variable of an option.
@@ -114,17 +162,8 @@ fn variable(long: &str) -> String {
 	format!("ARIA_{}", long.to_ascii_uppercase().replace('-', "_"))
 }
 
-fn dress(mut command: Command, program: &str) -> Command {
-	if program != WRITTEN {
-		if let Some(text) = command.get_after_help() {
-			let text = in_the_words_of(program, &text.to_string());
-			command = command.after_help(text);
-		}
-		if let Some(text) = command.get_about() {
-			let text = in_the_words_of(program, &text.to_string());
-			command = command.about(text);
-		}
-	}
+/// Gives every option of a command, and of those below it, its environment variable.
+fn with_variables(command: Command) -> Command {
 	command
 		.mut_args(|arg| {
 			let (id, long) = (arg.get_id().as_str(), arg.get_long().map(variable));
@@ -144,15 +183,14 @@ fn dress(mut command: Command, program: &str) -> Command {
 				arg
 			}
 		})
-		.mut_subcommands(|inner| dress(inner, program))
+		.mut_subcommands(with_variables)
 }
 
 /// Prints a completion script of the whole program.
 pub(super) fn completions(program: &Program, shell: clap_complete::Shell) -> anyhow::Result<()> {
 	let mut script = Vec::new();
 	clap_complete::generate(shell, &mut program.command(), program.name, &mut script);
-	std::io::Write::write_all(&mut std::io::stdout(), &script)?;
-	Ok(())
+	output::write(&script)
 }
 
 /// Prints the program's manual page, or writes those of all commands into a folder.
@@ -161,8 +199,7 @@ pub(super) fn manual(program: &Program, folder: Option<&Path>) -> anyhow::Result
 	let Some(folder) = folder else {
 		let mut page = Vec::new();
 		clap_mangen::Man::new(command).render(&mut page)?;
-		std::io::Write::write_all(&mut std::io::stdout(), &page)?;
-		return Ok(());
+		return output::write(&page);
 	};
 	clap_mangen::generate_to(command, folder).with_context(|| {
 		format!(
@@ -193,6 +230,11 @@ mod tests {
 	fn texts(command: &Command, all: &mut Vec<String>) {
 		all.extend(command.get_after_help().map(ToString::to_string));
 		all.extend(command.get_about().map(ToString::to_string));
+		all.extend(command.get_long_about().map(ToString::to_string));
+		for arg in command.get_arguments() {
+			all.extend(arg.get_help().map(ToString::to_string));
+			all.extend(arg.get_long_help().map(ToString::to_string));
+		}
 		for inner in command.get_subcommands() {
 			texts(inner, all);
 		}
@@ -205,7 +247,7 @@ mod tests {
 		assert!(all.iter().any(|text| text.contains("aria worker --model")));
 		assert!(all.iter().any(|text| text.contains("aria chat")));
 		for text in all {
-			assert!(!text.contains(WRITTEN), "{text}");
+			assert!(!text.contains(NAME_IN_TEXTS), "{text}");
 		}
 	}
 
@@ -248,6 +290,21 @@ mod tests {
 			"man",
 		];
 		assert_eq!(without, expected);
+	}
+
+	#[test]
+	fn causes_should_be_told_once() {
+		let io = || std::io::Error::other("disk on fire");
+		let quoting = anyhow::Error::new(io()).context("can't read x: disk on fire");
+		assert_eq!(describe(&quoting), "can't read x: disk on fire");
+		let plain = anyhow::Error::new(io()).context("can't read x");
+		assert_eq!(
+			describe(&plain.context("in y")),
+			"in y: can't read x: disk on fire"
+		);
+		let long = anyhow::anyhow!("\u{1b}[2J{}", "é".repeat(100_000));
+		assert!(describe(&long).len() < MAX_ERROR + 10);
+		assert!(describe(&long).starts_with("\u{fffd}[2J"));
 	}
 
 	#[test]

@@ -1,8 +1,8 @@
 //! A worker, or any other server of the OpenAI API, over HTTP.
 
 use super::{
+	exchange::{Question, Reply, Settings},
 	interrupt::Interrupt,
-	partner::{Answer, Question, Settings},
 };
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -183,7 +183,7 @@ impl Remote {
 		settings: &Settings,
 		interrupt: &Interrupt,
 		show: &mut dyn FnMut(&str) -> Result<()>,
-	) -> Result<Answer> {
+	) -> Result<Reply> {
 		let mut body = json!({
 			"model": self.model,
 			"stream": true,
@@ -238,10 +238,10 @@ impl Remote {
 				}
 			}
 		});
-		let mut answer = Answer {
+		let mut answer = Reply {
 			finish: "cancelled".into(),
 			model: self.model.clone(),
-			..Answer::default()
+			..Reply::default()
 		};
 		let mut done = false;
 		while !done && !interrupt.pressed() {
@@ -299,7 +299,7 @@ enum Part {
 }
 
 /// Takes what a chunk, or a whole answer, says; returns its text.
-fn read<'a>(chunk: &'a Value, answer: &mut Answer) -> &'a str {
+fn read<'a>(chunk: &'a Value, answer: &mut Reply) -> &'a str {
 	if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
 		let number = |name: &str| usage.get(name).and_then(Value::as_f64);
 		let count = |name: &str| usage.get(name).and_then(Value::as_u64);

@@ -1,5 +1,6 @@
 //! `aria-worker serve`.
 
+use super::output::stderr_has_colours;
 use crate::service::{self, Handle, ServiceArgs};
 use anyhow::{Context, Result};
 use prometheus::Registry;
@@ -11,6 +12,7 @@ pub(crate) fn run(args: ServiceArgs) -> Result<ExitCode> {
 		.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
 	tracing_subscriber::fmt()
 		.with_env_filter(filter)
+		.with_ansi(stderr_has_colours())
 		.with_writer(std::io::stderr)
 		.init();
 	let runtime = tokio::runtime::Runtime::new().context("can't start the async runtime")?;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(crate) struct SobrietyArgs {
-	/// SS58 address or hex; if not given, the account of --worker-key, and without a key all who attest.
+	/// SS58 address or hex; if not given, the account of --worker-key, or without a key everybody who attests.
 	#[arg(value_parser = account)]
 	account: Option<AccountId>,
 	#[command(flatten)]

@@ -1,13 +1,10 @@
 //! `aria-worker tokenize` and `aria-worker detokenize`.
 
+use super::output;
 use anyhow::{Context, Result, bail, ensure};
 use aria_engine::tokenizer::Tokenizer;
 use clap::Args;
-use std::{
-	io::{Read, Write},
-	path::PathBuf,
-	process::ExitCode,
-};
+use std::{io::Read, path::PathBuf, process::ExitCode};
 
 /// Longest input, bytes.
 const MAX_INPUT: u64 = 256 << 20;
@@ -17,13 +14,13 @@ pub(crate) struct TokenizeArgs {
 	/// GGUF file (a vocabulary alone will do), Hugging Face folder or tokenizer.json.
 	#[arg(long)]
 	model: PathBuf,
-	/// Leave out the token that begins a text.
+	/// Leave out the token that begins a text (BOS).
 	#[arg(long)]
 	no_bos: bool,
-	/// Take markup such as <|eot_id|> in the text as markup. Without this it is text like any other.
+	/// Parse markup such as <|eot_id|> as special tokens; without this it is text like any other.
 	#[arg(long)]
 	special: bool,
-	/// One JSON array of ids.
+	/// Print one JSON array of ids.
 	#[arg(long)]
 	json: bool,
 }
@@ -33,7 +30,7 @@ pub(crate) struct DetokenizeArgs {
 	/// GGUF file (a vocabulary alone will do), Hugging Face folder or tokenizer.json.
 	#[arg(long)]
 	model: PathBuf,
-	/// Write markup as the vocabulary spells it. Without this it is left out.
+	/// Print special tokens as the vocabulary spells them; without this they are left out.
 	#[arg(long)]
 	special: bool,
 }
@@ -58,23 +55,13 @@ fn input() -> Result<String> {
 	})
 }
 
-/// Writes to standard output; a reader that has seen enough is no error.
-fn output(text: &[u8]) -> Result<ExitCode> {
-	let mut out = std::io::stdout().lock();
-	match out.write_all(text).and_then(|()| out.flush()) {
-		Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-			Err(error).context("standard output can't be written")
-		}
-		_ => Ok(ExitCode::SUCCESS),
-	}
-}
-
 /// Prints the tokens of a text.
 pub(crate) fn tokenize(args: &TokenizeArgs) -> Result<ExitCode> {
 	let tokenizer = Tokenizer::open(&args.model)?;
 	let ids = tokenizer.encode(&input()?, !args.no_bos, args.special)?;
 	if args.json {
-		return output(format!("{}\n", serde_json::to_string(&ids)?).as_bytes());
+		output::line(serde_json::to_string(&ids)?)?;
+		return Ok(ExitCode::SUCCESS);
 	}
 	let mut text = String::new();
 	for id in ids {
@@ -86,7 +73,8 @@ pub(crate) fn tokenize(args: &TokenizeArgs) -> Result<ExitCode> {
 		};
 		text += &format!("{id:>7}  {piece}\n");
 	}
-	output(text.as_bytes())
+	output::write(text.as_bytes())?;
+	Ok(ExitCode::SUCCESS)
 }
 
 /// Ids of a JSON array, or with white space between them.
@@ -115,7 +103,8 @@ pub(crate) fn detokenize(args: &DetokenizeArgs) -> Result<ExitCode> {
 		);
 	}
 	if !args.special {
-		return output(&tokenizer.detokenize_bytes(&ids));
+		output::write(&tokenizer.detokenize_bytes(&ids))?;
+		return Ok(ExitCode::SUCCESS);
 	}
 	let mut text = Vec::new();
 	for run in ids.chunk_by(|one, two| tokenizer.is_control(*one) == tokenizer.is_control(*two)) {
@@ -127,5 +116,6 @@ pub(crate) fn detokenize(args: &DetokenizeArgs) -> Result<ExitCode> {
 			_ => text.extend(tokenizer.detokenize_bytes(run)),
 		}
 	}
-	output(&text)
+	output::write(&text)?;
+	Ok(ExitCode::SUCCESS)
 }

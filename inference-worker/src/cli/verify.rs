@@ -1,6 +1,6 @@
 //! `aria-worker verify`.
 
-use super::Machine;
+use super::{Machine, files::read_text, output};
 use crate::{
 	hub::resolve,
 	receipts::{check::verify_receipt, file::ReceiptFile},
@@ -11,6 +11,9 @@ use clap::Args;
 use serde_json::json;
 use std::{path::PathBuf, process::ExitCode};
 
+/// Longest receipt file, bytes: more than the text and tokens of the longest answer take.
+const MAX_RECEIPT: u64 = 256 << 20;
+
 #[derive(Args)]
 pub(crate) struct VerifyArgs {
 	/// Receipt file (JSON).
@@ -18,7 +21,7 @@ pub(crate) struct VerifyArgs {
 	/// GGUF file, Hugging Face folder, or the name of an installed model.
 	#[arg(long)]
 	model: PathBuf,
-	/// One JSON object.
+	/// Print one JSON object.
 	#[arg(long)]
 	json: bool,
 	#[command(flatten)]
@@ -28,20 +31,19 @@ pub(crate) struct VerifyArgs {
 /// Checks a receipt by executing its answer again.
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
 	let (receipt, machine) = (&args.receipt, &args.machine);
-	let text = std::fs::read_to_string(receipt)
-		.with_context(|| format!("can't read {}", receipt.display()))?;
-	let file = ReceiptFile::from_json(&text)?;
+	let text = read_text(receipt, MAX_RECEIPT)?;
+	let file = ReceiptFile::from_json(&text).with_context(|| receipt.display().to_string())?;
 	let backend = machine.backend()?;
 	let model = Model::open(&resolve(&args.model)?, machine.load_options(&backend))?;
 	let failure = verify_receipt(&model, &backend, &file, &|| false).err();
 	let failure = failure.map(|failure| failure.to_string());
-	match &failure {
-		_ if args.json => println!(
-			"{}",
-			json!({ "ok": failure.is_none(), "tokens": file.output.len(), "failure": failure })
-		),
-		None => println!("ok: {} tokens re-executed, same bits", file.output.len()),
-		Some(failure) => println!("wrong: {failure}"),
-	}
-	Ok(ExitCode::from(u8::from(failure.is_some())))
+	let tokens = file.output.len();
+	let printed = match &failure {
+		_ if args.json => {
+			output::line(json!({ "ok": failure.is_none(), "tokens": tokens, "failure": failure }))
+		}
+		None => output::line(format_args!("ok: {tokens} tokens re-executed, same bits")),
+		Some(failure) => output::line(format_args!("wrong: {failure}")),
+	};
+	output::finding(ExitCode::from(u8::from(failure.is_some())), printed)
 }

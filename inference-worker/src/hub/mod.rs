@@ -35,6 +35,11 @@ pub enum HubError {
 		"no model or file {0:?} here: see `aria-worker model list`, or get it with `aria-worker model pull {0}`"
 	)]
 	NotInstalled(String),
+	/// Nothing of this name is here, and the hub can't have it either.
+	#[error(
+		"there is no file, folder or installed model {0:?}: see `aria-worker model list`, and `aria-worker model list --known` for what `aria-worker model pull` can get"
+	)]
+	NotHere(String),
 	/// Several files could be meant.
 	#[error("{repo} holds several GGUF files: choose one with {repo}:FILE, of {files}")]
 	Ambiguous {

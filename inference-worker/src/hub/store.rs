@@ -148,11 +148,16 @@ impl Store {
 		Ok(self.folder.join(name))
 	}
 
+	/// The folder of a model whose name the user gave in another form.
+	fn folder_of(&self, name: &str, asked: &str) -> Result<PathBuf> {
+		self.model_folder(name)
+			.map_err(|_| HubError::Name(asked.to_owned()))
+	}
+
 	/// A model's manifest, or an error if it is not installed or damaged.
 	pub fn get(&self, name: &str) -> Result<Installed> {
-		let asked = name;
-		let name = &local_name(name);
-		let model_folder = self.model_folder(name)?;
+		let (asked, name) = (name, &local_name(name));
+		let model_folder = self.folder_of(name, asked)?;
 		let path = model_folder.join(MANIFEST);
 		let file = match File::open(&path) {
 			Err(error)
@@ -245,8 +250,8 @@ impl Store {
 	/// Removes a model's folder. A link in its place is removed itself, not what it points to.
 	pub fn remove(&self, name: &str) -> Result<()> {
 		let missing = || HubError::NotInstalled(name.to_owned());
-		let name = &local_name(name);
-		let folder = self.model_folder(name)?;
+		let (asked, name) = (name, &local_name(name));
+		let folder = self.folder_of(name, asked)?;
 		let about = std::fs::symlink_metadata(&folder).map_err(|_| missing())?;
 		let _lock = self.lock(name)?;
 		if about.is_symlink() {
@@ -329,7 +334,7 @@ impl Store {
 /// The file or folder to open for `--model`: an existing path as it is, else an installed model.
 ///
 /// # Errors
-/// Neither exists; the error says how to pull it.
+/// Neither exists; the error repeats the name as it was given, and says how to pull it if the hub may have it.
 pub fn resolve(name_or_path: impl AsRef<Path>) -> Result<PathBuf> {
 	resolve_in(&Store::new(Store::default_folder()), name_or_path.as_ref())
 }
@@ -340,13 +345,18 @@ pub fn resolve_in(store: &Store, name_or_path: &Path) -> Result<PathBuf> {
 		return Ok(name_or_path.to_owned());
 	}
 	let name = name_or_path.to_string_lossy();
+	let given = |error: HubError, missing: fn(String) -> HubError| match error {
+		HubError::Name(_) | HubError::NotInstalled(_) => missing(name.clone().into_owned()),
+		other => other,
+	};
 	let model = match name.parse::<Source>() {
-		Ok(source) => store.find(&source)?,
+		Ok(source) => store
+			.find(&source)
+			.map_err(|error| given(error, HubError::NotInstalled))?,
 		// A name as `list` shows it.
-		Err(_) => store.get(&name).map_err(|error| match error {
-			HubError::Name(name) => HubError::NotInstalled(name),
-			other => other,
-		})?,
+		Err(_) => store
+			.get(&name)
+			.map_err(|error| given(error, HubError::NotHere))?,
 	};
 	Ok(match &model.manifest.main {
 		Some(main) => model.folder.join(main),

@@ -6,8 +6,11 @@ use super::{
 	engine::{Engine, EngineHandle},
 };
 use crate::{energy::Meter, metrics::Passes};
-use aria_engine::{Options, model::Model};
-use aria_kernels::Backend;
+use aria_engine::{
+	Options,
+	model::{LoadOptions, Model},
+};
+use aria_kernels::{Backend, I2Block};
 use std::{
 	panic::{AssertUnwindSafe, catch_unwind},
 	path::Path,
@@ -51,6 +54,7 @@ impl Models {
 		choices: &[ModelChoice],
 		limit: Option<u64>,
 		backend: Backend,
+		i2_block: I2Block,
 		options: Options,
 		watts: Option<f64>,
 		passes: Option<Passes>,
@@ -80,6 +84,7 @@ impl Models {
 			entries,
 			limit,
 			backend: Arc::new(backend),
+			i2_block,
 			options,
 			watts,
 			passes,
@@ -237,7 +242,11 @@ impl Models {
 		let Inner {
 			backend, options, ..
 		} = &*self.0;
-		let model = Model::open(path, backend.packing()).map_err(|error| error.to_string())?;
+		let load = LoadOptions {
+			i2_block: self.0.i2_block,
+			..backend.packing().into()
+		};
+		let model = Model::open(path, load).map_err(|error| error.to_string())?;
 		let meter = Meter::discover(self.0.watts);
 		let passes = self.0.passes.clone();
 		Engine::spawn_counted(Arc::new(model), backend.clone(), meter, *options, passes)

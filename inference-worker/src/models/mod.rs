@@ -16,7 +16,7 @@ use aria_engine::{
 	Options,
 	model::{Model, ModelConfig, SamplingDefaults},
 };
-use aria_kernels::Backend;
+use aria_kernels::{Backend, I2Block};
 use aria_primitives::{ModelId, provenance::OperationCount};
 use engine::EngineHandle;
 use std::{
@@ -45,6 +45,7 @@ struct Inner {
 	limit: u64,
 	/// Shared by all engines, so that they don't fight for cores.
 	backend: Arc<Backend>,
+	i2_block: I2Block,
 	options: Options,
 	watts: Option<f64>,
 	/// Where engines count.
@@ -203,6 +204,7 @@ impl Models {
 			states: Mutex::new(vec![ready]),
 			limit: u64::MAX,
 			backend: Arc::new(Backend::new(aria_kernels::Isa::Scalar, 1)),
+			i2_block: I2Block::B128,
 			options: Options::default(),
 			watts: None,
 			passes: None,
@@ -334,7 +336,16 @@ mod tests {
 		};
 		let choices = [named("a", &path), named("b", &copy)];
 		let backend = Backend::new(aria_kernels::Isa::detect(), 1);
-		let models = Models::open(&choices, None, backend, Options::default(), None, None).unwrap();
+		let models = Models::open(
+			&choices,
+			None,
+			backend,
+			I2Block::B128,
+			Options::default(),
+			None,
+			None,
+		)
+		.unwrap();
 		let health = || models.health(Duration::from_secs(60));
 		let loading = |state: &Residency| matches!(state, Residency::Loading { .. });
 		let since = Instant::now();

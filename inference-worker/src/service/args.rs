@@ -2,11 +2,33 @@
 
 use crate::{api::Origin, models::ModelChoice};
 use anyhow::{Context as _, Result, bail};
+use aria_kernels::I2Block;
 use aria_primitives::work::Roles;
 use clap::{Args, ValueEnum};
 use libp2p::Multiaddr;
 use sp_core::{Pair, sr25519};
 use std::path::{Path, PathBuf};
+
+/// Block size of I2_S tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum I2sBlock {
+	/// Everything that Microsoft published.
+	#[default]
+	#[value(name = "128")]
+	B128,
+	/// Written on ARM by bitnet.cpp since November 2025.
+	#[value(name = "64")]
+	B64,
+}
+
+impl From<I2sBlock> for I2Block {
+	fn from(block: I2sBlock) -> Self {
+		match block {
+			I2sBlock::B128 => Self::B128,
+			I2sBlock::B64 => Self::B64,
+		}
+	}
+}
 
 /// A role of a registered party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,13 +43,13 @@ pub enum Role {
 /// written out where Substrate could have the field's.
 #[derive(Args, Clone, Debug)]
 pub struct ApiArgs {
-	/// Address of the API.
+	/// Address that the API listens on.
 	#[arg(long = "api-host", id = "api-host", default_value = "127.0.0.1")]
 	pub host: String,
-	/// Port of the API; 0 takes a free one.
+	/// Port that the API listens on; 0 takes a free one.
 	#[arg(long = "api-port", id = "api-port", default_value_t = 3000)]
 	pub port: u16,
-	/// Key that requests must bring as a bearer token.
+	/// API key that requests must send as a bearer token.
 	#[arg(
 		long = "api-key",
 		id = "api-key",
@@ -35,26 +57,26 @@ pub struct ApiArgs {
 		hide_env_values = true
 	)]
 	pub key: Option<String>,
-	/// File of keys that requests may bring instead, see `aria-worker api key` [default: api-keys.json in the state
-	/// folder]. Once it is there, a key is needed.
+	/// File of API keys that are accepted as well, see `aria-worker api key` [default: api-keys.json in the state folder].
+	/// Once it exists, requests need a key.
 	#[arg(long, value_name = "FILE")]
 	pub keys_file: Option<PathBuf>,
-	/// Certificate for HTTPS, in PEM, followed by those that lead to its authority.
+	/// Certificate chain for HTTPS, in PEM, the server's own certificate first.
 	#[arg(long, value_name = "FILE", requires = "tls_key")]
 	pub tls_cert: Option<PathBuf>,
 	/// Private key of the certificate, in PEM.
 	#[arg(long, value_name = "FILE", requires = "tls_cert")]
 	pub tls_key: Option<PathBuf>,
-	/// Origin of web pages that may use the API, as browsers send it; * for all. May be given several times.
+	/// Origin of web pages that may use the API, as browsers send it; * for all of them. May be given several times.
 	#[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',')]
 	pub cors_origins: Vec<Origin>,
-	/// Connections to the API at once; more get 503.
+	/// Maximum number of connections to the API; further ones get 503.
 	#[arg(long = "api-connections", id = "api-connections", default_value_t = 512, value_parser = positive)]
 	pub connections: usize,
-	/// Seconds that an answer may take, waiting for a place included.
+	/// Seconds that an answer may take, the time in the queue included.
 	#[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
 	pub answer_timeout: u64,
-	/// Seconds without progress after which /health says that a worker with requests is stuck.
+	/// Seconds without progress after which /health reports a worker that has requests as stuck.
 	#[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
 	pub stuck_after: u64,
 }
@@ -80,17 +102,17 @@ impl Default for ApiArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ServiceArgs {
 	/// GGUF file, Hugging Face folder, or the name of an installed model; NAME=MODEL gives it another name in the API.
-	/// May be given several times: the first is loaded at once, others when they are asked for.
+	/// May be given several times: the first is loaded at once, the others on their first request.
 	#[arg(long = "model", value_name = "[NAME=]MODEL", required = true)]
 	pub models: Vec<ModelChoice>,
-	/// Memory for the weights of loaded models, MiB; without it none is unloaded. When it does not suffice, models go
-	/// that were not asked for the longest, unless they are answering.
+	/// Memory for the weights of loaded models, in MiB; no limit if not given. When it runs out, the models that have gone
+	/// longest without a request are unloaded (evicted), except those that are answering.
 	#[arg(long)]
 	pub weights_mib: Option<u64>,
 	/// The HTTP API.
 	#[command(flatten)]
 	pub api: ApiArgs,
-	/// WebSocket of a node.
+	/// WebSocket of the node to work with.
 	#[arg(
 		long,
 		visible_alias = "node-url",
@@ -98,40 +120,46 @@ pub struct ServiceArgs {
 		default_value = "ws://127.0.0.1:9944"
 	)]
 	pub node: String,
-	/// Answer requests without a chain: receipts are signed and kept, but not committed.
+	/// Serve without a chain: receipts are signed and kept, but not committed.
 	#[arg(long)]
 	pub offline: bool,
 	/// The worker's account: a secret phrase or derivation path, or file:PATH of a file that holds one.
 	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
 	pub worker_key: Option<String>,
-	/// Folder of the journal and the network identity [default: ~/.local/share/aria/worker].
+	/// Folder for the journal, the API keys and the network identity [default: ~/.local/share/aria/worker].
 	#[arg(long)]
 	pub state_dir: Option<PathBuf>,
-	/// What to register as.
+	/// Roles to register for.
 	#[arg(long, value_enum, value_delimiter = ',', default_value = "worker")]
 	pub roles: Vec<Role>,
-	/// Threads; all cores if not given. The answer does not depend on it.
+	/// Number of threads; one per core if not given. Answers do not depend on it.
 	#[arg(long)]
 	pub threads: Option<usize>,
-	/// Requests that share passes over the weights.
+	/// Block size of I2_S tensors, in weights, which the file does not say: 64 if they were quantised on ARM since
+	/// November 2025. Holds for every --model.
+	#[arg(long, value_enum, default_value = "128")]
+	pub i2s_block: I2sBlock,
+	/// Maximum number of requests that run at once, as one batch.
 	#[arg(long, default_value_t = 32, value_parser = positive)]
 	pub parallel: usize,
-	/// Requests that may wait for a place; more are refused.
+	/// Maximum number of requests in the queue; further ones are refused.
 	#[arg(long, default_value_t = 64)]
 	pub queue: usize,
-	/// Compute every prompt anew. Otherwise how long an answer takes shows whether its prompt begins as an earlier one.
+	/// Compute every prompt from scratch. With the prefix cache, the time to an answer tells whether its prompt begins
+	/// like an earlier one.
 	#[arg(long)]
 	pub no_prefix_cache: bool,
-	/// Memory for keys and values of each loaded model, MiB; at least what one full context takes.
+	/// Memory for the key-value cache of each loaded model, in MiB; never less than one full context takes.
 	#[arg(long, default_value_t = 1024)]
 	pub cache_mib: u64,
-	/// Multiaddress at which verifiers reach this machine.
+	/// Multiaddress to listen on for verifiers, who fetch openings from it. The address they find is registered on the
+	/// chain, so it must be one that other machines can reach: /ip4/0.0.0.0/tcp/4001 for all of this machine's.
 	#[arg(long, default_value = "/ip4/127.0.0.1/tcp/0")]
 	pub listen: Multiaddr,
-	/// Declared power of this machine with all processors at work, watts: for an estimate where nothing is measured.
+	/// Declared power of this machine under full load, in watts: used to estimate energy where it can't be measured.
 	#[arg(long)]
 	pub watts: Option<f64>,
-	/// Seconds for which receipts are gathered into a batch.
+	/// Seconds over which receipts are gathered into a batch.
 	#[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
 	pub batch_seconds: u64,
 	/// Alter one token of every answer, to test that verifiers notice.
@@ -152,6 +180,7 @@ impl Default for ServiceArgs {
 			state_dir: None,
 			roles: vec![Role::Worker],
 			threads: None,
+			i2s_block: I2sBlock::B128,
 			parallel: 32,
 			queue: 64,
 			no_prefix_cache: false,

@@ -4,7 +4,7 @@ mod args;
 mod handle;
 
 pub(crate) use args::default_state_dir;
-pub use args::{ApiArgs, Role, ServiceArgs};
+pub use args::{ApiArgs, I2sBlock, Role, ServiceArgs};
 pub use handle::Handle;
 pub(crate) use handle::{Ready, Stage};
 
@@ -182,9 +182,19 @@ async fn open_models(args: &ServiceArgs, passes: Passes) -> Result<(Models, Abou
 	let (source, grade) = (meter.describe(), meter.grade());
 	tracing::info!(?grade, "energy of answers is known by {source}");
 	let about = About::of(&backend, &meter, &options);
-	let (choices, watts) = (args.models.clone(), args.watts);
+	let (choices, watts, i2_block) = (args.models.clone(), args.watts, args.i2s_block.into());
 	let limit = args.weights_mib.map(|limit| limit << 20);
-	let open = move || Models::open(&choices, limit, backend, options, watts, Some(passes));
+	let open = move || {
+		Models::open(
+			&choices,
+			limit,
+			backend,
+			i2_block,
+			options,
+			watts,
+			Some(passes),
+		)
+	};
 	Ok((tokio::task::spawn_blocking(open).await??, about))
 }
 

@@ -1,6 +1,7 @@
 //! Several models behind one API.
 
 use super::*;
+use aria_kernels::I2Block;
 use aria_worker::models::ModelChoice;
 
 #[tokio::test]
@@ -15,7 +16,16 @@ async fn model_should_be_loaded_when_a_request_names_it() {
 		}
 	};
 	let choices = [choice("first", 1), choice("second", 2)];
-	let models = Models::open(&choices, None, backend(), Options::default(), None, None).unwrap();
+	let models = Models::open(
+		&choices,
+		None,
+		backend(),
+		I2Block::B128,
+		Options::default(),
+		None,
+		None,
+	)
+	.unwrap();
 	let engine = models.wait_for_first().await.unwrap().engine;
 	let metrics = Metrics::new(&Registry::new()).unwrap();
 	let server = Server::of(models, engine, metrics, Guard::default()).await;

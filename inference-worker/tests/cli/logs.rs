@@ -72,3 +72,23 @@ fn prompts_and_answers_should_be_in_no_log() {
 	let found: Vec<&str> = log.lines().filter(|line| line.contains(SECRET)).collect();
 	assert!(found.is_empty(), "{found:#?}");
 }
+
+/// What a worker writes to its log until it is ready.
+fn log_of(variables: &[(&str, &str)]) -> String {
+	let home = tempfile::tempdir().unwrap();
+	let log = home.path().join("log");
+	let mut program = program(home.path());
+	program.envs(variables.iter().copied());
+	drop(Worker::logging(program, &[], File::create(&log).unwrap()));
+	std::fs::read_to_string(log).unwrap()
+}
+
+#[test]
+fn log_files_should_have_colours_only_if_they_are_asked_for() {
+	let plain = log_of(&[]);
+	assert!(plain.contains("API on"), "{plain}");
+	assert!(!plain.contains('\u{1b}'), "{plain:?}");
+	assert!(log_of(&[("CLICOLOR_FORCE", "1")]).contains('\u{1b}'));
+	let refused = log_of(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]);
+	assert!(!refused.contains('\u{1b}'), "{refused:?}");
+}

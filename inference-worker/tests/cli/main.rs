@@ -5,6 +5,7 @@
 mod bench;
 mod doctor;
 mod logs;
+mod pipes;
 #[path = "../../engine/tests/vocab/published.rs"]
 mod published;
 mod settings;

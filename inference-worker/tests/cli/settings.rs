@@ -144,6 +144,54 @@ fn wrong_files_should_be_refused_by_name() {
 	assert!(text(&done.stderr).contains(long.to_str().unwrap()));
 }
 
+/// The file that the documentation shows.
+fn documented() -> String {
+	let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
+	let page = std::fs::read_to_string(page).unwrap();
+	let (_, rest) = page.split_once("```toml\n").unwrap();
+	rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn documented_file_should_serve_every_command() {
+	let home = tempfile::tempdir().unwrap();
+	let home = home.path();
+	let text = documented();
+	assert!(text.contains("\n[node]\n"), "{text}");
+	config(home, &text);
+	for words in [
+		&["model", "list", "--known"][..],
+		&["doctor", "--help"],
+		&["completions", "bash"],
+	] {
+		let done = run(home, words);
+		assert!(done.status.success(), "{words:?}: {}", text_of(&done));
+	}
+	// The table is the worker's own.
+	let worker = run(home, &["worker", "--offline", "--api-port", "0"]);
+	assert_eq!(worker.status.code(), Some(2));
+	assert!(
+		text_of(&worker).contains("/etc/aria/worker.key"),
+		"{}",
+		text_of(&worker)
+	);
+	// What is below a node's table is for a node to check.
+	config(
+		home,
+		"[node]\nno-such-option = 1\n[build-spec]\nraw = true\n",
+	);
+	assert!(run(home, &["model", "list", "--known"]).status.success());
+	for wrong in ["[nodes]\nchain = \"local\"", "[ledger.node]\njson = true"] {
+		config(home, wrong);
+		let done = run(home, &["model", "list", "--known"]);
+		assert_eq!(done.status.code(), Some(2), "{wrong}");
+	}
+}
+
+fn text_of(done: &Output) -> &str {
+	text(&done.stderr)
+}
+
 #[test]
 fn help_completions_and_manual_should_know_every_command() {
 	let home = tempfile::tempdir().unwrap();

@@ -259,3 +259,74 @@ fn infer_should_wait_for_a_model_that_the_worker_loads() {
 	assert!(answer.status.success(), "{}", text(&answer.stderr));
 	assert_eq!(ready(), [true, true]);
 }
+
+#[test]
+fn top_p_of_nothing_should_take_the_likeliest_token_wherever_it_is_said() {
+	let home = tempfile::tempdir().unwrap();
+	let home = home.path();
+	let worker = Worker::start(home, &[]);
+	let model = model();
+	let here = ["--model", model.to_str().unwrap()];
+	let there = ["--url", &worker.url];
+	let infer = |place: [&str; 2], sampling: &[&str]| {
+		let mut words = vec![
+			"infer",
+			"--raw",
+			"Once upon a time",
+			"--max-tokens",
+			"16",
+			"--json",
+		];
+		words.extend(place);
+		words.extend(sampling);
+		json(&run(home, &words))["text"].clone()
+	};
+	let odd = ["--temperature", "1.3", "--top-p", "0", "--seed", "5"];
+	let likeliest = infer(here, &[]);
+	assert_eq!(infer(here, &odd), likeliest);
+	assert_eq!(infer(there, &odd), likeliest);
+	let mut words = vec![
+		"generate",
+		"--prompt",
+		"Once upon a time",
+		"--max-tokens",
+		"16",
+		"--json",
+	];
+	words.extend(here);
+	words.extend(odd);
+	assert_eq!(json(&run(home, &words))["text"], likeliest);
+}
+
+#[test]
+fn errors_should_repeat_what_was_typed_and_say_each_thing_once() {
+	let home = tempfile::tempdir().unwrap();
+	let home = home.path();
+	let gone = home.join("none.gguf");
+	let gone = gone.to_str().unwrap();
+	let empty = home.join("empty");
+	std::fs::write(&empty, "").unwrap();
+	let model = model();
+	for (words, expected) in [
+		(&["inspect", gone][..], gone),
+		(&["inspect", "./none.gguf"], "./none.gguf"),
+		(&["inspect", "none"], "none"),
+		(&["inspect", "owner/none"], "pull owner/none"),
+		(&["model", "rm", "../x", "--yes"], "../x"),
+		(&["model", "verify", "../x"], "../x"),
+		(
+			&["verify", "/dev/null", "--model", model.to_str().unwrap()],
+			"EOF while parsing",
+		),
+		(&["inspect", home.to_str().unwrap()], "config.json"),
+	] {
+		let done = run(home, words);
+		let said = text(&done.stderr);
+		assert_eq!(done.status.code(), Some(2), "{words:?}: {said}");
+		assert_eq!(said.matches(expected).count(), 1, "{words:?}: {said}");
+		assert!(
+			!said.contains("--none") && !said.contains("damaged"),
+			"{words:?}: {said}"
+		);
+	}
+}

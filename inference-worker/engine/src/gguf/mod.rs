@@ -33,6 +33,14 @@ pub enum GgufError {
 	/// Not this format at all.
 	#[error("not a GGUF file: it starts with {0:02x?}")]
 	Magic([u8; 4]),
+	/// What Git leaves in the place of a large file.
+	#[error(
+		"not a GGUF file, but a Git LFS pointer to one: fetch the file itself, with `git lfs pull` or from the hub"
+	)]
+	Pointer,
+	/// The other byte order.
+	#[error("the GGUF file is big-endian, which is not supported; get the little-endian one")]
+	BigEndian,
 	/// Another version of the format.
 	#[error(
 		"GGUF version {0} is not supported (2 and 3 are); convert the file with a current converter"
@@ -48,8 +56,8 @@ pub enum GgufError {
 		/// Length of the file.
 		len: u64,
 	},
-	/// A count or length beyond the limit.
-	#[error("{what} is {value}, the limit is {limit}: the file is damaged")]
+	/// A count or length beyond the limit: the file is damaged, or larger than any real one.
+	#[error("{what} is {value}, and at most {limit} is supported")]
 	Limit {
 		/// What is too large.
 		what: &'static str,
@@ -75,6 +83,9 @@ pub enum GgufError {
 	/// An alignment that is not a power of two.
 	#[error("alignment {0} is not a power of two up to 65536")]
 	Alignment(u64),
+	/// An alignment that is not a whole number, or negative.
+	#[error("metadata \"general.alignment\" is not a number that can be an alignment")]
+	AlignmentType,
 	/// A tensor stored in a way that is not supported.
 	#[error("tensor {name:?} is stored as type {id}, {kind}")]
 	TensorType {
@@ -114,6 +125,8 @@ pub enum Value {
 	String(String),
 	/// Texts.
 	Strings(Vec<String>),
+	/// What no key that means anything here has: text that is not UTF-8, or a list with a number above `i64::MAX`.
+	Other,
 	/// Numbers that are whole.
 	Ints(Vec<i64>),
 	/// Floats.
@@ -206,10 +219,17 @@ impl<R: Read> Reader<R> {
 		Ok(value)
 	}
 
-	fn text(&mut self, what: &'static str, limit: u64) -> Result<String, GgufError> {
-		let len = self.count(what, limit)?;
+	fn name(&mut self, what: &'static str) -> Result<String, GgufError> {
+		let len = self.count(what, MAX_NAME)?;
 		let bytes = self.take(len, what)?;
 		String::from_utf8(bytes).map_err(|_| GgufError::Utf8(what))
+	}
+
+	/// A metadata text; none if it is not UTF-8, as authors' names in old files are.
+	fn text(&mut self) -> Result<Option<String>, GgufError> {
+		let len = self.count("the length of a metadata text", MAX_STRING)?;
+		let bytes = self.take(len, "a metadata text")?;
+		Ok(String::from_utf8(bytes).ok())
 	}
 
 	fn int(&mut self, kind: u32) -> Result<Option<i128>, GgufError> {
@@ -248,7 +268,7 @@ impl<R: Read> Reader<R> {
 		};
 		match kind {
 			7 => Ok(Value::Bool(self.array::<1>("a metadata flag")?[0] != 0)),
-			8 => Ok(Value::String(self.text("a metadata text", MAX_STRING)?)),
+			8 => Ok(self.text()?.map_or(Value::Other, Value::String)),
 			9 => {
 				let inner = self.u32("an array's type")?;
 				let count = self.count("an array's length", MAX_ARRAY)?;
@@ -263,13 +283,16 @@ impl<R: Read> Reader<R> {
 					limit: MAX_ELEMENTS_READ,
 				})?;
 				match inner {
-					0..=5 | 10 | 11 => (0..count)
-						.map(|_| {
-							let int = self.int(inner)?.unwrap_or_default();
-							i64::try_from(int).map_err(|_| unknown(inner))
-						})
-						.collect::<Result<_, _>>()
-						.map(Value::Ints),
+					0..=5 | 10 | 11 => {
+						let mut fit = true;
+						let ints = (0..count).map(|_| {
+							let int = i64::try_from(self.int(inner)?.unwrap_or_default());
+							fit &= int.is_ok();
+							Ok(int.unwrap_or_default())
+						});
+						let ints = ints.collect::<Result<Vec<_>, _>>()?;
+						Ok(if fit { Value::Ints(ints) } else { Value::Other })
+					}
 					6 | 12 => (0..count)
 						.map(|_| Ok(self.float(inner)?.unwrap_or_default() as f32))
 						.collect::<Result<_, _>>()
@@ -279,9 +302,10 @@ impl<R: Read> Reader<R> {
 						.collect::<Result<_, _>>()
 						.map(Value::Bools),
 					8 => (0..count)
-						.map(|_| self.text("a metadata text", MAX_STRING))
-						.collect::<Result<_, _>>()
-						.map(Value::Strings),
+						.map(|_| self.text())
+						.collect::<Result<Vec<_>, _>>()
+						.map(|texts| texts.into_iter().collect::<Option<_>>())
+						.map(|texts| texts.map_or(Value::Other, Value::Strings)),
 					_ => Err(unknown(inner)),
 				}
 			}
@@ -305,10 +329,15 @@ impl Gguf {
 			elements: MAX_ELEMENTS_READ,
 		};
 		let magic = reader.array::<4>("the header")?;
-		if &magic != b"GGUF" {
-			return Err(GgufError::Magic(magic));
+		match &magic {
+			b"GGUF" => {}
+			b"vers" => return Err(GgufError::Pointer),
+			_ => return Err(GgufError::Magic(magic)),
 		}
 		let version = reader.u32("the header")?;
+		if (2..=3).contains(&version.swap_bytes()) {
+			return Err(GgufError::BigEndian);
+		}
 		if !(2..=3).contains(&version) {
 			return Err(GgufError::Version(version));
 		}
@@ -316,7 +345,7 @@ impl Gguf {
 		let entry_count = reader.count("the number of metadata entries", MAX_ENTRIES)?;
 		let mut metadata = HashMap::new();
 		for _ in 0..entry_count {
-			let key = reader.text("a metadata key", MAX_NAME)?;
+			let key = reader.name("a metadata key")?;
 			let kind = reader.u32("a metadata type")?;
 			let value = reader.value(&key, kind)?;
 			if metadata.insert(key.clone(), value).is_some() {
@@ -325,8 +354,10 @@ impl Gguf {
 		}
 		let alignment = match metadata.get("general.alignment") {
 			None => 32,
-			Some(Value::Int(value)) => u64::try_from(*value).unwrap_or(0),
-			Some(_) => 0,
+			Some(Value::Int(value)) => {
+				u64::try_from(*value).map_err(|_| GgufError::AlignmentType)?
+			}
+			Some(_) => return Err(GgufError::AlignmentType),
 		};
 		if !alignment.is_power_of_two() || alignment > 65_536 {
 			return Err(GgufError::Alignment(alignment));
@@ -352,7 +383,7 @@ impl Gguf {
 		reader: &mut Reader<impl Read>,
 		i2_block: I2Block,
 	) -> Result<TensorInfo, GgufError> {
-		let name = reader.text("a tensor's name", MAX_NAME)?;
+		let name = reader.name("a tensor's name")?;
 		let dim_count = reader.u32("a tensor's dimensions")?;
 		if !(1..=4).contains(&dim_count) {
 			return Err(GgufError::Shape(name));

@@ -86,9 +86,9 @@ impl Checkpoint<'_> {
 				buffer.copy_from_slice(bytes.get(range).ok_or(ModelError::Short)?);
 			}
 			Some(Data::File(path)) => {
-				let io = |source| ModelError::Io {
+				let io = |error| ModelError::Io {
 					path: path.clone(),
-					source,
+					error,
 				};
 				// One thread alone would copy from the page cache while the others wait.
 				let pieces = buffer.par_chunks_mut(PIECE).enumerate();

@@ -9,16 +9,24 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
 	/// A file can't be read.
-	#[error("can't read {path}: {source}")]
+	#[error("can't read {path}: {error}")]
 	Io {
 		/// Which file.
 		path: PathBuf,
 		/// Why.
-		source: std::io::Error,
+		error: std::io::Error,
 	},
 	/// The container is damaged or of another format.
 	#[error(transparent)]
 	Gguf(#[from] GgufError),
+	/// A file is not what it has to be, without being damaged.
+	#[error("can't use {path}: {reason}")]
+	Unusable {
+		/// Which file.
+		path: PathBuf,
+		/// Why.
+		reason: String,
+	},
 	/// A file is damaged.
 	#[error("{path} is damaged: {reason}")]
 	Damaged {

@@ -80,7 +80,7 @@ pub(super) fn file_name(path: &Path) -> String {
 
 /// The text of a folder's `config.json`.
 pub(super) fn folder_config(folder: &Path) -> Result<String, ModelError> {
-	let missing = || ModelError::Damaged {
+	let missing = || ModelError::Unusable {
 		path: folder.to_owned(),
 		reason: "there is no config.json in it".to_owned(),
 	};

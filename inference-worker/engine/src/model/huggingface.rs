@@ -6,7 +6,7 @@ use super::{
 	config::{HfConfig, LinearClass},
 	safetensors,
 };
-use crate::gguf::TensorType;
+use crate::{gguf::TensorType, tokenizer::excerpt};
 use serde_json::Value;
 use std::{
 	collections::{BTreeSet, HashMap},
@@ -40,27 +40,27 @@ const PARTS: [(&str, &str); 15] = [
 /// Text of a file in a folder; none if there is no such file.
 pub(super) fn text(folder: &Path, name: &str) -> Result<Option<String>, ModelError> {
 	let path = folder.join(name);
-	let io = |source| ModelError::Io {
+	let io = |error| ModelError::Io {
 		path: path.clone(),
-		source,
+		error,
 	};
 	let file = match File::open(&path) {
 		Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
 		result => result.map_err(io)?,
 	};
-	let damaged = |reason: &str| ModelError::Damaged {
+	let unusable = |reason: &str| ModelError::Unusable {
 		path: path.clone(),
 		reason: reason.to_owned(),
 	};
 	if !file.metadata().map_err(io)?.is_file() {
-		return Err(damaged("not a file"));
+		return Err(unusable("it is not a file"));
 	}
 	let mut text = String::new();
 	file.take(MAX_JSON + 1)
 		.read_to_string(&mut text)
 		.map_err(io)?;
 	if text.len() as u64 > MAX_JSON {
-		return Err(damaged("longer than 64 MiB"));
+		return Err(unusable("it is longer than 64 MiB"));
 	}
 	Ok(Some(text))
 }
@@ -70,7 +70,7 @@ pub(super) fn json(folder: &Path, name: &str) -> Result<Option<Value>, ModelErro
 	let parse = |text: String| {
 		serde_json::from_str(&text).map_err(|error| ModelError::Damaged {
 			path: folder.join(name),
-			reason: error.to_string(),
+			reason: excerpt(error),
 		})
 	};
 	text(folder, name)?.map(parse).transpose()

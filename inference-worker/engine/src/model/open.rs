@@ -36,7 +36,8 @@ fn add_tensors(
 	for info in gguf.tensors.values() {
 		let (rows, cols) = match info.dims[..] {
 			[cols] => (1, cols),
-			[cols, rows] => (rows, cols),
+			// Some writers fill the dimensions up to four.
+			[cols, rows, ref rest @ ..] if rest.iter().all(|dim| *dim == 1) => (rows, cols),
 			_ => return Err(ModelError::ExtraTensor(info.name.clone())),
 		};
 		let stored = Stored {
@@ -85,9 +86,9 @@ fn apply_scales(
 
 /// Opens a container.
 pub(crate) fn open_gguf(path: &Path, i2_block: I2Block) -> Result<Gguf, ModelError> {
-	let io = |source| ModelError::Io {
+	let io = |error| ModelError::Io {
 		path: path.to_owned(),
-		source,
+		error,
 	};
 	let file = File::open(path).map_err(io)?;
 	let len = file.metadata().map_err(io)?.len();
@@ -118,9 +119,11 @@ impl Model {
 		};
 		add_tensors(&mut checkpoint, &mut scales, &gguf, 0)?;
 		if let Some(count) = gguf.int("split.count").filter(|count| *count > 1) {
-			files = split_files(path, count).ok_or_else(|| ModelError::Damaged {
+			files = split_files(path, count).ok_or_else(|| ModelError::Unusable {
 				path: path.to_owned(),
-				reason: format!("one of {count} parts: open the first, …-00001-of-{count:05}.gguf"),
+				reason: format!(
+					"it is one of {count} parts; open the first, …-00001-of-{count:05}.gguf"
+				),
 			})?;
 			for (number, path) in files.iter().enumerate().skip(1) {
 				let part = open_gguf(path, options.i2_block)?;

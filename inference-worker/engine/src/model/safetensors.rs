@@ -1,7 +1,7 @@
 //! Heads of safetensors files.
 
 use super::ModelError;
-use crate::gguf::TensorType;
+use crate::{gguf::TensorType, tokenizer::excerpt};
 use safetensors::{Dtype, tensor::Metadata};
 use std::{fs::File, io::Read, path::Path};
 
@@ -25,7 +25,7 @@ pub(super) struct Entry {
 fn damaged(path: &Path, reason: impl std::fmt::Display) -> ModelError {
 	ModelError::Damaged {
 		path: path.to_owned(),
-		reason: reason.to_string(),
+		reason: excerpt(reason),
 	}
 }
 
@@ -35,12 +35,18 @@ fn damaged(path: &Path, reason: impl std::fmt::Display) -> ModelError {
 ///
 /// [`ModelError`] if the file can't be read, is damaged or incomplete, or has types that no model of ours has.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ModelError> {
-	let io = |source| ModelError::Io {
+	let io = |error| ModelError::Io {
 		path: path.to_owned(),
-		source,
+		error,
 	};
 	let mut file = File::open(path).map_err(io)?;
 	let total = file.metadata().map_err(io)?.len();
+	if total < 8 {
+		return Err(damaged(
+			path,
+			"it ends inside its head: the download is incomplete",
+		));
+	}
 	let mut length = [0; 8];
 	file.read_exact(&mut length).map_err(io)?;
 	let head = u64::from_le_bytes(length);
@@ -65,10 +71,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ModelError> {
 			Dtype::BF16 => TensorType::Bf16,
 			Dtype::U8 => TensorType::HfPacked,
 			other => {
-				return Err(damaged(
-					path,
-					format!("tensor {name:?} is stored as {other:?}"),
-				));
+				return Err(ModelError::Tensor {
+					name: excerpt(name),
+					found: format!("{other:?}"),
+					expected: "F32, F16, BF16 or U8".to_owned(),
+				});
 			}
 		};
 		entries.push(Entry {

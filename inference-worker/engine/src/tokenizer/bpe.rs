@@ -1,7 +1,7 @@
 //! Words to tokens by merging.
 
 use super::{
-	error::{TokenizerError, damaged},
+	error::{TokenizerError, damaged, excerpt, large},
 	merge::{Merges, Symbol, UNKNOWN},
 	pre::{Form, Rule, Words},
 	vocab::{Kind, Vocabulary, named_byte},
@@ -78,6 +78,7 @@ impl Bpe {
 				continue;
 			};
 			if known.insert(key, id).is_some() {
+				let token = excerpt(token);
 				return Err(damaged(format!("the token {token:?} occurs twice")));
 			}
 		}
@@ -138,7 +139,7 @@ impl Bpe {
 	) -> Result<(), TokenizerError> {
 		if list.len() > MAX_MERGES {
 			let message = format!("{} merges; {MAX_MERGES} are supported", list.len());
-			return Err(damaged(message));
+			return Err(large(message));
 		}
 		for ((left, right), rank) in list.iter().zip(0u32..) {
 			let (Some(left), Some(right)) = (vocabulary.key(left), vocabulary.key(right)) else {
@@ -166,7 +167,7 @@ impl Bpe {
 			.keys()
 			.map(|piece| piece.len().saturating_mul(piece.len()));
 		if work.fold(0, usize::saturating_add) > MAX_SPLIT_WORK {
-			return Err(damaged("its tokens are too long"));
+			return Err(large("its tokens are too long"));
 		}
 		// In the order of ids: numbers of pieces that are no tokens must not depend on a hash.
 		let mut pairs = Vec::new();

@@ -1,5 +1,10 @@
 //! Why a vocabulary or a text is refused.
 
+use std::fmt;
+
+/// Longest quotation of a file's text in an error, bytes.
+const MAX_QUOTED: usize = 200;
+
 /// Why a vocabulary or a text is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenizerError {
@@ -25,6 +30,9 @@ pub enum TokenizerError {
 	/// Merges or tokens that do not fit together.
 	#[error("the vocabulary is damaged: {0}")]
 	Vocabulary(String),
+	/// More tokens, merges or text than any real vocabulary has.
+	#[error("the vocabulary is too large: {0}")]
+	Large(String),
 	/// A file that can't be read.
 	#[error("{file}: {problem}")]
 	File {
@@ -48,6 +56,35 @@ pub enum TokenizerError {
 }
 
 /// Shorthand for [`TokenizerError::Vocabulary`].
-pub(super) fn damaged(problem: impl Into<String>) -> TokenizerError {
-	TokenizerError::Vocabulary(problem.into())
+pub(super) fn damaged(problem: impl fmt::Display) -> TokenizerError {
+	TokenizerError::Vocabulary(excerpt(problem))
+}
+
+/// Shorthand for [`TokenizerError::Large`].
+pub(super) fn large(problem: impl Into<String>) -> TokenizerError {
+	TokenizerError::Large(problem.into())
+}
+
+/// The beginning of a text that a file brought, for an error: a line, and not megabytes.
+pub(crate) fn excerpt(text: impl fmt::Display) -> String {
+	let mut text = text.to_string();
+	if text.len() > MAX_QUOTED {
+		let len = text.len();
+		text.truncate(text.floor_char_boundary(MAX_QUOTED));
+		text += &format!("... ({len} bytes)");
+	}
+	text
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn excerpts_should_be_short_and_whole_characters() {
+		assert_eq!(excerpt("short"), "short");
+		let long = excerpt("é".repeat(100_000) + "x");
+		assert!(long.len() < 250, "{long}");
+		assert!(long.ends_with("... (200001 bytes)"), "{long}");
+	}
 }

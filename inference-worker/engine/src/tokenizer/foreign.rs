@@ -1,10 +1,17 @@
 //! Tokenizers that run as their `tokenizer.json` says, through the `tokenizers` crate.
 
-use super::error::{TokenizerError, damaged};
+use super::error::{TokenizerError, damaged, excerpt};
 use std::{
+	cell::Cell,
 	collections::HashMap,
-	panic::{AssertUnwindSafe, catch_unwind},
+	panic::{self, AssertUnwindSafe, catch_unwind},
+	sync::Once,
 };
+
+thread_local! {
+	/// Whether a panic of this thread is an answer that [`guarded`] waits for.
+	static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A tokenizer of the `tokenizers` crate.
 pub(super) struct Foreign {
@@ -18,13 +25,15 @@ pub(super) struct Foreign {
 impl Foreign {
 	/// Reads the file's bytes.
 	pub(super) fn new(source: Vec<u8>) -> Result<Self, TokenizerError> {
-		let read = || guarded(|| tokenizers::Tokenizer::from_bytes(&source));
+		let read = || {
+			guarded(|| tokenizers::Tokenizer::from_bytes(&source))
+				.unwrap_or_else(|| Err("its rules can't be used".into()))
+				.map_err(damaged)
+		};
 		let prepare = |spell: bool| {
 			let mut tokenizer = read()?;
 			tokenizer.with_padding(None);
-			tokenizer
-				.with_truncation(None)
-				.map_err(|error| damaged(error.to_string()))?;
+			tokenizer.with_truncation(None).map_err(damaged)?;
 			tokenizer.set_encode_special_tokens(spell);
 			Ok::<_, TokenizerError>(tokenizer)
 		};
@@ -49,17 +58,43 @@ impl Foreign {
 	/// Tokens of a text, without those that a post-processor adds.
 	pub(super) fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, TokenizerError> {
 		let tokenizer = if special { &self.marked } else { &self.plain };
-		let encoding = guarded(|| tokenizer.encode_fast(text, false))
-			.map_err(|error| TokenizerError::Encode(error.to_string()))?;
-		Ok(encoding.get_ids().to_vec())
+		let encoding = guarded(|| tokenizer.encode_fast(text, false));
+		let encoding = encoding.unwrap_or_else(|| {
+			Err("this model's rules for words take too long on it; give it in shorter parts".into())
+		});
+		match encoding {
+			Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+			Err(error) => Err(TokenizerError::Encode(excerpt(error))),
+		}
 	}
 }
 
-/// Its regular-expression library panics where a search takes too long.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TokenizerError> {
-	match catch_unwind(AssertUnwindSafe(work)) {
-		Ok(Ok(value)) => Ok(value),
-		Ok(Err(error)) => Err(damaged(error.to_string())),
-		Err(_) => Err(damaged("the tokenizers library gave up on it")),
+/// Work of the crate, none if it panicked: its regular-expression library does where a search takes too long.
+///
+/// The process's panic hook is not told: it prints, and a node's ends the process.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+	static HOOK: Once = Once::new();
+	HOOK.call_once(|| {
+		let hook = panic::take_hook();
+		panic::set_hook(Box::new(move |panic| {
+			if !EXPECTED.get() {
+				hook(panic);
+			}
+		}));
+	});
+	EXPECTED.set(true);
+	let done = catch_unwind(AssertUnwindSafe(work));
+	EXPECTED.set(false);
+	done.ok()
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn panics_of_the_library_should_be_answers() {
+		assert_eq!(guarded(|| 5), Some(5));
+		assert_eq!(guarded(|| panic!("not seen")), None::<()>);
 	}
 }

@@ -3,7 +3,7 @@
 use super::{
 	Parts, Tokenizer,
 	bpe::Order,
-	error::{TokenizerError, damaged},
+	error::{TokenizerError, damaged, excerpt},
 	pre::{self, Form},
 	vocab::{Kind, Vocabulary},
 };
@@ -19,7 +19,10 @@ pub(super) fn divide(merge: &str) -> Result<(String, String), TokenizerError> {
 	let sides = space.and_then(|at| Some((merge.get(..at + 1)?, merge.get(at + 2..)?)));
 	match sides {
 		Some((left, right)) => Ok((left.to_owned(), right.to_owned())),
-		None => Err(damaged(format!("merge {merge:?} is not two tokens"))),
+		None => Err(damaged(format!(
+			"merge {:?} is not two tokens",
+			excerpt(merge)
+		))),
 	}
 }
 
@@ -44,7 +47,7 @@ impl Tokenizer {
 			}
 			"llama" => (Form::SentencePiece, pre::SENTENCEPIECE),
 			"gemma4" => (Form::Metaspace, pre::GEMMA4),
-			other => return Err(TokenizerError::Model(other.to_owned())),
+			other => return Err(TokenizerError::Model(excerpt(other))),
 		};
 		let order = if form == Form::SentencePiece {
 			match gguf.metadata.get(SCORES) {

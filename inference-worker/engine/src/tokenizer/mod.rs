@@ -23,6 +23,7 @@ mod vocab;
 
 pub use decoder::TextDecoder;
 pub use error::TokenizerError;
+pub(crate) use error::excerpt;
 pub use vocab::byte_chars;
 
 use bpe::{Bpe, Order};

@@ -4,7 +4,10 @@
 //! as it is: the composed form (NFC) that some `tokenizer.json` bring it into is left out, as in llama.cpp and its
 //! published vectors, so that a model has the same ids whichever file it comes from.
 
-use super::{error::TokenizerError, pattern::Pattern};
+use super::{
+	error::{TokenizerError, excerpt},
+	pattern::Pattern,
+};
 
 /// GPT-2's words.
 pub(super) const GPT2: &str =
@@ -203,7 +206,7 @@ pub(super) fn by_name(name: &str) -> Result<Rule, TokenizerError> {
 			.copied()
 			.collect();
 		TokenizerError::PreTokenizer {
-			name: name.to_owned(),
+			name: excerpt(name),
 			supported: names.join(", "),
 		}
 	})

@@ -1,7 +1,7 @@
 //! Tokens that are cut out of a text before it is cut into words, and tokens that end an answer.
 
 use super::{
-	error::{TokenizerError, damaged},
+	error::{TokenizerError, damaged, large},
 	vocab::{Kind, Vocabulary},
 };
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -44,13 +44,13 @@ impl Finder {
 	fn new<'a>(list: impl Iterator<Item = (u32, &'a str)>) -> Result<Self, TokenizerError> {
 		let (ids, texts): (Vec<u32>, Vec<&str>) = list.filter(|(_, text)| !text.is_empty()).unzip();
 		if texts.iter().map(|text| text.len()).sum::<usize>() > MAX_BYTES {
-			return Err(damaged("too much text in control and user-defined tokens"));
+			return Err(large("too much text in control and user-defined tokens"));
 		}
 		let machine = (!texts.is_empty()).then(|| {
 			AhoCorasick::builder()
 				.match_kind(MatchKind::LeftmostLongest)
 				.build(texts)
-				.map_err(|error| damaged(error.to_string()))
+				.map_err(damaged)
 		});
 		Ok(Self {
 			machine: machine.transpose()?,

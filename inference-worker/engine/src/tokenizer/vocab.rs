@@ -1,7 +1,7 @@
 //! Tokens, their kinds, and what they stand for.
 
 use super::{
-	error::{TokenizerError, damaged},
+	error::{TokenizerError, damaged, large},
 	pre::Form,
 };
 use std::collections::HashMap;
@@ -88,9 +88,12 @@ impl Vocabulary {
 		mut kinds: Vec<Kind>,
 		form: Form,
 	) -> Result<Self, TokenizerError> {
-		if tokens.is_empty() || tokens.len() > MAX_TOKENS {
-			let message = format!("{} tokens; 1 to {MAX_TOKENS} are supported", tokens.len());
-			return Err(damaged(message));
+		if tokens.is_empty() {
+			return Err(damaged("it has no tokens"));
+		}
+		if tokens.len() > MAX_TOKENS {
+			let message = format!("{} tokens; {MAX_TOKENS} are supported", tokens.len());
+			return Err(large(message));
 		}
 		if kinds.is_empty() {
 			kinds.resize(tokens.len(), Kind::Normal);

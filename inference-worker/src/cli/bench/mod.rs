@@ -5,9 +5,10 @@ mod memory;
 mod report;
 mod shape;
 
-use crate::energy::Meter;
+use super::output;
+use crate::{energy::Meter, service::I2sBlock};
 use anyhow::{Context, Result};
-use aria_engine::model::Model;
+use aria_engine::model::{LoadOptions, Model};
 use aria_kernels::{Backend, Isa, Packing};
 use clap::Args;
 use measure::{Setting, measure};
@@ -30,32 +31,35 @@ pub(crate) struct BenchArgs {
 	/// GGUF file, Hugging Face folder, or the name of an installed model.
 	#[arg(long, required_unless_present = "shape")]
 	model: Option<PathBuf>,
-	/// Shapes of published models, with random weights: as fast as the models, without their files. Each is made once,
-	/// in ~/.cache/aria/shapes.
+	/// Shapes of published models with random weights: as fast as the models themselves, without downloading them. Each
+	/// is written once, to ~/.cache/aria/shapes.
 	#[arg(long, value_enum, value_delimiter = ',')]
 	shape: Vec<Shape>,
-	/// Prompt lengths.
+	/// Prompt lengths, in tokens.
 	#[arg(short = 'p', long, value_delimiter = ',', default_value = "128")]
 	prompt: Vec<usize>,
-	/// Answer lengths.
+	/// Answer lengths, in tokens.
 	#[arg(short = 'n', long, value_delimiter = ',', default_value = "64")]
 	tokens: Vec<u32>,
 	/// Numbers of threads; all cores if not given.
 	#[arg(short = 't', long, value_delimiter = ',')]
 	threads: Vec<usize>,
-	/// Numbers of requests that run together.
+	/// Batch sizes: how many requests run together.
 	#[arg(long, value_delimiter = ',', default_value = "1")]
 	batch: Vec<usize>,
 	/// Repetitions of each setting.
 	#[arg(short = 'r', long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
 	repetitions: u32,
-	/// Draft tokens from what was said before.
+	/// Speculate: draft tokens from the text so far, and check them in one pass.
 	#[arg(long)]
 	speculate: bool,
 	/// Instruction set; the best one if not given.
 	#[arg(long, env = "ARIA_ISA")]
 	isa: Option<String>,
-	/// Declared power of this machine with all processors at work, watts: for an estimate where nothing is measured.
+	/// Block size of I2_S tensors, in weights, which the file does not say: 64 if they were quantised on ARM since November 2025.
+	#[arg(long, value_enum, default_value = "128")]
+	i2s_block: I2sBlock,
+	/// Declared power of this machine under full load, in watts: used to estimate energy where it can't be measured.
 	#[arg(long)]
 	watts: Option<f64>,
 	/// One JSON object per setting, one per line.
@@ -74,23 +78,24 @@ struct Loaded {
 }
 
 impl Loaded {
-	fn open(path: &Path, packing: Packing) -> Result<Self> {
+	fn open(path: &Path, options: LoadOptions) -> Result<Self> {
 		memory::forget_peak();
 		let start = Instant::now();
 		let model =
-			Model::open(path, packing).with_context(|| format!("can't load {}", path.display()))?;
+			Model::open(path, options).with_context(|| format!("can't load {}", path.display()))?;
 		let loaded = Self {
 			model,
-			packing,
+			packing: options.packing,
 			seconds: start.elapsed().as_secs_f64(),
 			peak: memory::peak(),
 		};
-		eprintln!(
-			"{}: {} weights, {packing} packing, loaded in {:.2} s",
+		output::note(format_args!(
+			"{}: {} weights, {} packing, loaded in {:.2} s",
 			loaded.model.name,
 			loaded.model.parameters(),
+			loaded.packing,
 			loaded.seconds,
-		);
+		));
 		Ok(loaded)
 	}
 }
@@ -154,21 +159,24 @@ impl BenchArgs {
 				Some(same) => &*loaded.insert(same),
 				None => {
 					drop(loaded.take());
-					&*loaded.insert(Loaded::open(path, packing)?)
+					let options = LoadOptions {
+						i2_block: self.i2s_block.into(),
+						..packing.into()
+					};
+					&*loaded.insert(Loaded::open(path, options)?)
 				}
 			};
 			if number == 0 && !self.json {
-				println!("{}", report::heading());
+				output::line(report::heading())?;
 			}
 			for setting in self.settings(&loaded.model)? {
 				let runs = (0..self.repetitions)
 					.map(|_| measure(&loaded.model, backend, meter, &setting))
 					.collect::<Result<Vec<_>>>()?;
 				let report = report::report(loaded, backend, &setting, &runs, *bandwidth);
-				if self.json {
-					println!("{report}");
-				} else {
-					println!("{}", report::row(&report));
+				match self.json {
+					true => output::line(report)?,
+					false => output::line(report::row(&report))?,
 				}
 			}
 		}
@@ -181,7 +189,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
 	// Before any model, whose memory is then its own.
 	let backends = args.backends()?;
 	let meter = Meter::discover(args.watts);
-	eprintln!("energy: {}", meter.describe());
+	output::note(format_args!("energy: {}", meter.describe()));
 	if let Some(model) = &args.model {
 		args.measure(&crate::hub::resolve(model)?, &backends, &meter)?;
 	}

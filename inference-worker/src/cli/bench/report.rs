@@ -84,7 +84,7 @@ pub(super) fn report(
 		"cache_bytes_per_token": model.config().cache_bytes(),
 		"peak_memory_bytes": runs.iter().filter_map(|run| run.peak).max(),
 		"energy_microjoules_per_token": (energy > 0).then(|| rounded(energy as f64 / tokens.max(1) as f64)),
-		// A mean is worth what its weakest part is.
+		// Graded by the weakest evidence among the runs.
 		"energy_grade": energies().map(|energy| energy.grade).min(),
 	})
 }

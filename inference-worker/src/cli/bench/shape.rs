@@ -1,6 +1,6 @@
 //! Files of published models' shapes with random weights: as fast as the models themselves, and free of their licences.
 
-use crate::paths::cache_folder;
+use crate::{cli::output, paths::cache_folder};
 use anyhow::{Context, Result};
 use aria_engine::{
 	gguf::{GgufWriter, TensorType},
@@ -103,10 +103,10 @@ impl Shape {
 			drop(std::fs::remove_file(&part));
 			return Err(error).with_context(|| format!("can't write {}", path.display()));
 		}
-		eprintln!(
-			"{} has random weights, and is kept for next time",
+		output::note(format_args!(
+			"{} has random weights, and is kept for the next run",
 			path.display()
-		);
+		));
 		Ok(path)
 	}
 

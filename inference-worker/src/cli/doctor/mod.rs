@@ -1,18 +1,21 @@
 //! `aria-worker doctor`: whether this machine is fit for a worker or a node, and what to do where it is not.
 
+mod folders;
 mod machine;
-mod places;
+mod node;
+mod ports;
 
+use super::{Program, output};
 use crate::paths;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Args)]
 pub(crate) struct DoctorArgs {
-	/// WebSocket of the node to look at; a node that can't be reached is a fault only if it is named.
+	/// WebSocket of the node to check; one that can't be reached is a fault only if it is given here.
 	#[arg(
 		long,
 		visible_alias = "node",
@@ -26,13 +29,13 @@ pub(crate) struct DoctorArgs {
 	/// Port of the node's JSON-RPC.
 	#[arg(long, default_value_t = 9944)]
 	rpc_port: u16,
-	/// Port at which the node meets its peers.
+	/// Port on which the node listens for peers.
 	#[arg(long, default_value_t = 30333)]
 	port: u16,
 	/// Folder of the worker's journal and keys [default: ~/.local/share/aria/worker].
 	#[arg(long)]
 	state_dir: Option<PathBuf>,
-	/// Leave out what takes time: memory and disk are not measured.
+	/// Skip what takes time: memory and disk are not measured.
 	#[arg(long)]
 	quick: bool,
 	/// One JSON object.
@@ -117,8 +120,8 @@ fn checks(args: &DoctorArgs, each: &mut dyn FnMut(Check) -> Result<()>) -> Resul
 	each(machine::open_files())?;
 	match &folder {
 		Some(folder) => {
-			each(places::state_folder(folder))?;
-			each(places::disk(folder, !args.quick))?;
+			each(folders::state_folder(folder))?;
+			each(folders::disk(folder, !args.quick))?;
 		}
 		None => each(Check::fail(
 			"state folder",
@@ -126,45 +129,48 @@ fn checks(args: &DoctorArgs, each: &mut dyn FnMut(Check) -> Result<()>) -> Resul
 			"give a --state-dir",
 		))?,
 	}
-	each(places::api_port(args.api_port))?;
-	each(places::rpc_port(args.rpc_port))?;
-	each(places::peer_port(args.port, args.rpc_port))?;
+	each(ports::api_port(args.api_port))?;
+	each(ports::rpc_port(args.rpc_port))?;
+	each(ports::peer_port(args.port, args.rpc_port))?;
 	let default = format!("ws://127.0.0.1:{}", args.rpc_port);
 	let (url, named) = match &args.node_url {
 		Some(url) => (url.as_str(), true),
 		None => (default.as_str(), false),
 	};
-	for check in places::node(url, named) {
+	for check in node::checks(url, named) {
 		each(check)?;
 	}
 	Ok(())
 }
 
-/// Looks at everything.
-pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode> {
+/// Checks everything.
+pub(super) fn run(args: &DoctorArgs, program: &Program) -> Result<ExitCode> {
 	let mut all = Vec::new();
-	checks(args, &mut |check| {
-		if !args.json {
-			print(&check)?;
-		}
+	let printed = checks(args, &mut |mut check| {
+		check.advice = check.advice.map(|advice| program.rename(&advice));
+		let printed = match args.json {
+			true => Ok(()),
+			false => print(&check),
+		};
 		all.push(check);
-		Ok(())
-	})?;
+		printed
+	});
 	let count = |status| all.iter().filter(|check| check.status == status).count();
 	let (warnings, faults) = (count(Status::Warn), count(Status::Fail));
-	let mut out = anstream::stdout();
-	if args.json {
-		let version = env!("CARGO_PKG_VERSION");
-		let report = json!({ "ok": faults == 0, "version": version, "warnings": warnings, "faults": faults, "checks": all });
-		writeln!(out, "{report}")?;
-	} else {
-		writeln!(
-			out,
+	let printed = printed.and_then(|()| match args.json {
+		true => output::line(json!({
+			"ok": faults == 0,
+			"version": env!("CARGO_PKG_VERSION"),
+			"warnings": warnings,
+			"faults": faults,
+			"checks": all,
+		})),
+		false => output::line(format_args!(
 			"{} checks, {warnings} warnings, {faults} faults",
 			all.len()
-		)?;
-	}
-	Ok(ExitCode::from(u8::from(faults > 0)))
+		)),
+	});
+	output::finding(ExitCode::from(u8::from(faults > 0)), printed)
 }
 
 fn print(check: &Check) -> Result<()> {
@@ -175,14 +181,10 @@ fn print(check: &Check) -> Result<()> {
 		Status::Fail => ("fail", Red),
 	};
 	let style = colour.on_default().bold();
-	let mut out = anstream::stdout();
-	writeln!(
-		out,
-		"{style}{word:<5}{style:#} {:<14} {}",
-		check.name, check.found
-	)?;
-	if let Some(advice) = &check.advice {
-		writeln!(out, "{:21}-> {advice}", "")?;
+	let (name, found) = (check.name, &check.found);
+	output::styled_line(format_args!("{style}{word:<5}{style:#} {name:<14} {found}"))?;
+	match &check.advice {
+		Some(advice) => output::line(format_args!("{:21}-> {advice}", "")),
+		None => Ok(()),
 	}
-	Ok(())
 }

@@ -1,7 +1,7 @@
 //! The metadata of GGUF files.
 
 use super::{Activation, ConfigError, Family, ModelConfig, Numbers, RopeScaling};
-use crate::gguf::Gguf;
+use crate::{gguf::Gguf, tokenizer::excerpt};
 use aria_kernels::math::ln_f64;
 
 /// Hidden widths of 1bitLLM's models, which Microsoft's converter marks as `bitnet-b1.58` too.
@@ -14,7 +14,7 @@ fn activation(gguf: &Gguf, arch: &str, hidden: u64, vocab: u64) -> Result<Activa
 		Some("silu" | "swish") => Ok(Activation::Silu),
 		Some(other) => Err(ConfigError::Unsupported {
 			key,
-			value: other.to_owned(),
+			value: excerpt(other),
 			supported: "relu2 or silu",
 		}),
 		None => Ok(match arch {
@@ -53,7 +53,7 @@ fn scaling(gguf: &Gguf, arch: &str, factors: Option<Vec<f32>>) -> Result<RopeSca
 		}),
 		other => Err(ConfigError::Unsupported {
 			key: key("type"),
-			value: other.to_owned(),
+			value: excerpt(other),
 			supported: "none or yarn",
 		}),
 	}
@@ -74,7 +74,7 @@ impl ModelConfig {
 		let arch = gguf
 			.text("general.architecture")
 			.ok_or_else(|| missing("general.architecture"))?;
-		let unknown = || ConfigError::Architecture(arch.to_owned());
+		let unknown = || ConfigError::Architecture(excerpt(arch));
 		let family = Family::from_gguf(arch).ok_or_else(unknown)?;
 		let optional = |name: &str| gguf.int(&format!("{arch}.{name}"));
 		let int = |name: &str| {

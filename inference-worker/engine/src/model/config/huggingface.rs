@@ -1,6 +1,7 @@
 //! `config.json` of Hugging Face folders.
 
 use super::{Activation, ConfigError, Family, ModelConfig, Numbers, RopeScaling};
+use crate::tokenizer::excerpt;
 use serde_json::Value;
 
 /// How linear layers are stored and what their scale means.
@@ -34,7 +35,7 @@ fn missing(key: &str) -> ConfigError {
 fn unsupported(key: &str, value: &Value, supported: &'static str) -> ConfigError {
 	ConfigError::Unsupported {
 		key: key.to_owned(),
-		value: value.to_string(),
+		value: excerpt(value),
 		supported,
 	}
 }
@@ -116,13 +117,13 @@ impl HfConfig {
 	/// [`ConfigError`] for another kind of model, missing keys, and numbers that no real model has.
 	pub fn parse(text: &str) -> Result<Self, ConfigError> {
 		let config: Value =
-			serde_json::from_str(text).map_err(|error| ConfigError::Json(error.to_string()))?;
+			serde_json::from_str(text).map_err(|error| ConfigError::Json(excerpt(error)))?;
 		let name = |key: &str| config.get(key).and_then(Value::as_str);
 		let class = config.pointer("/architectures/0").and_then(Value::as_str);
 		let kind = name("model_type")
 			.or(class)
 			.ok_or_else(|| missing("model_type"))?;
-		let unknown = || ConfigError::Architecture(kind.to_owned());
+		let unknown = || ConfigError::Architecture(excerpt(kind));
 		let family = Family::from_huggingface(kind, class).ok_or_else(unknown)?;
 		let optional = |key: &str| config.get(key).and_then(Value::as_u64);
 		let int = |key: &str| optional(key).ok_or_else(|| missing(key));

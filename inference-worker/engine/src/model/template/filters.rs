@@ -4,15 +4,13 @@ use super::{
 	json,
 	methods::{lines, padded},
 	python::{self, arguments, fail},
+	syntax::REMAINDER,
 };
 use minijinja::{
 	Environment, Error, ErrorKind, State, Value, context,
 	value::{Rest, ValueKind, ValueOrKwargs},
 };
 use std::{error, fmt};
-
-/// The filter that stands for `%`.
-pub(super) const REMAINDER: &str = "__remainder";
 
 /// Says that a template refuses its messages, and has not failed.
 #[derive(Debug)]

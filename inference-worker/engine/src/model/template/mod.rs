@@ -1,5 +1,7 @@
 //! Chat templates: messages to the one text that the model was trained on.
 
+mod arguments;
+mod error;
 mod filters;
 #[cfg(feature = "native")]
 mod isolated;
@@ -9,6 +11,7 @@ mod python;
 mod run;
 mod syntax;
 
+pub use error::TemplateError;
 #[cfg(feature = "native")]
 pub use isolated::isolate;
 pub use json::spaced_json;
@@ -47,23 +50,6 @@ pub fn built_in(architecture: Option<&str>, tokenizer: &Tokenizer) -> Option<&'s
 
 /// Used when there is nothing else: role lines as in the training text of small models.
 const FALLBACK: &str = "{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}";
-
-/// Why messages can't become a prompt.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum TemplateError {
-	/// The file's template does not parse: its model has no chats, and everything else.
-	#[error("the model's chat template can't be used: {0}")]
-	Parse(String),
-	/// The template refuses these messages.
-	#[error("{0}")]
-	Refused(String),
-	/// The template failed.
-	#[error("the model's chat template failed: {0}")]
-	Render(String),
-	/// The machine lacks what running the template takes, such as a process or a file.
-	#[error("the model's chat template can't be run now: {0}")]
-	Unavailable(String),
-}
 
 /// A message of a conversation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

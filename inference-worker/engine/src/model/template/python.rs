@@ -1,6 +1,6 @@
 //! Values as Python prints them, and calls as it makes them.
 
-use super::run::Arguments;
+use super::arguments::Arguments;
 use minijinja::{
 	Error, ErrorKind, Output, State, Value,
 	value::{Kwargs, ValueKind, from_args},

@@ -1,6 +1,8 @@
 //! Running a template.
 
-use super::{TemplateError, filters, json::spaced_json, methods, python, syntax};
+use super::{
+	arguments::Arguments, error::TemplateError, filters, json::spaced_json, methods, python, syntax,
+};
 use chrono::{
 	DateTime,
 	format::{Fixed, Item, StrftimeItems},
@@ -39,27 +41,6 @@ enum Calls {
 	Objects,
 	/// As OpenAI's requests have them: texts in JSON.
 	Texts,
-}
-
-/// Arguments of a call: an object that is JSON where it is printed.
-#[derive(Debug)]
-pub(super) struct Arguments {
-	object: DynObject,
-	text: String,
-}
-
-impl Object for Arguments {
-	fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-		self.object.get_value(key)
-	}
-
-	fn enumerate(self: &Arc<Self>) -> Enumerator {
-		self.object.enumerate()
-	}
-
-	fn render(self: &Arc<Self>, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-		to.write_str(&self.text)
-	}
 }
 
 /// A value for templates.

@@ -1,8 +1,10 @@
 //! What transformers' Jinja takes and minijinja does not, put into words that it knows: `{% generation %}` blocks, which
 //! mark what a model is trained to write, and `%` between a format and its values.
 
-use super::filters::REMAINDER;
 use std::{collections::HashSet, ops::Range};
+
+/// The filter that stands for `%`.
+pub(super) const REMAINDER: &str = "__remainder";
 
 /// What expressions and statements are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

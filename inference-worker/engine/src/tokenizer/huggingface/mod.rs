@@ -8,7 +8,7 @@ mod settings;
 use super::{
 	Encoder, Parts, Tokenizer,
 	bpe::Order,
-	error::{TokenizerError, damaged},
+	error::{TokenizerError, damaged, large},
 	foreign::Foreign,
 	gguf::divide,
 	pre::{self, Form},
@@ -74,9 +74,13 @@ fn tokens(
 	let ids = vocab.values().copied().chain(added.map(|token| token.id));
 	let needed = ids.max().map_or(0, |id| id as usize + 1);
 	let size = size.unwrap_or(needed);
-	if needed > size || size > MAX_TOKENS {
+	if size > MAX_TOKENS {
+		let message = format!("{size} tokens; {MAX_TOKENS} are supported");
+		return Err(large(message));
+	}
+	if needed > size {
 		return Err(damaged(format!(
-			"tokenizer.json has ids up to {needed}, the model {size} tokens (at most {MAX_TOKENS} are supported)"
+			"tokenizer.json has ids up to {needed}, the model {size} tokens"
 		)));
 	}
 	let mut spellings: Vec<String> = (0..size).map(|id| format!("[PAD{id}]")).collect();

@@ -1,7 +1,10 @@
 //! BOS and the tokens that end an answer, from the files beside `tokenizer.json`.
 
 use super::file::read;
-use crate::tokenizer::{error::TokenizerError, vocab::Vocabulary};
+use crate::tokenizer::{
+	error::{TokenizerError, excerpt},
+	vocab::Vocabulary,
+};
 use serde_json::Value;
 use std::path::Path;
 
@@ -32,7 +35,7 @@ fn json(path: &Path) -> Result<Value, TokenizerError> {
 	};
 	serde_json::from_slice(&bytes).map_err(|error| TokenizerError::File {
 		file: path.display().to_string(),
-		problem: error.to_string(),
+		problem: excerpt(error),
 	})
 }
 
