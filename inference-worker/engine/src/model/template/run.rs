@@ -7,16 +7,11 @@ use chrono::{
 	DateTime,
 	format::{Fixed, Item, StrftimeItems},
 };
-use minijinja::{
-	Environment, Error, ErrorKind, Value, context,
-	syntax::SyntaxConfig,
-	value::{DynObject, Enumerator, Object},
-};
+use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 use std::{
-	fmt::{self, Write},
+	fmt::Write,
 	panic::{AssertUnwindSafe, catch_unwind},
-	sync::Arc,
 };
 
 /// Most work of one request: instructions, and bytes in 64s, so that a template has little more than 128 MB.
