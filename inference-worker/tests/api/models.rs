@@ -67,3 +67,25 @@ async fn model_should_be_loaded_when_a_request_names_it() {
 	let nobody = server.complete(json!({ "model": "third" })).await;
 	assert_eq!(nobody.error(404), field("model", "model_not_found"));
 }
+
+#[tokio::test]
+async fn models_should_be_listed_with_context_and_root() {
+	let server = Server::demo().await;
+	let list = server.get("/v1/models").await.json();
+	assert_eq!(list["object"], "list");
+	let model = &list["data"][0];
+	assert_eq!(model["id"], "aria-demo");
+	assert_eq!(model["owned_by"], "aria");
+	assert_eq!(model["meta"]["context_length"], 256);
+	let root = format!("0x{}", hex::encode(DEMO.id.as_bytes()));
+	assert_eq!(model["meta"]["model_root"], root);
+	// Embedding 2048 x 256; 6 blocks of 786_432 ternary weights and 1_536 in norms; the last norm.
+	let parameters = 2048 * 256 + 6 * (786_432 + 1_536) + 256;
+	assert_eq!(model["meta"]["n_params"], parameters);
+	assert_eq!(&server.get("/v1/models/aria-demo").await.json(), model);
+	assert_eq!(&server.get("/models").await.json()["data"][0], model);
+	assert_eq!(
+		server.get("/v1/models/nobody/else").await.error(404),
+		field("model", "model_not_found")
+	);
+}
