@@ -1,7 +1,9 @@
 //! `aria-worker generate`.
 
 use super::Machine;
-use crate::{energy::Meter, hub::resolve, receipts::file::ReceiptFile, text::to_hex};
+use crate::{
+	api::top_p_micro, energy::Meter, hub::resolve, receipts::file::ReceiptFile, text::to_hex,
+};
 use anyhow::{Context, Result};
 use aria_engine::{GenerateRequest, Generation, answers::alone::generate, model::Model};
 use aria_kernels::Backend;
@@ -14,6 +16,7 @@ use serde_json::json;
 use sp_core::{Pair, sr25519};
 use std::{
 	io::Write,
+	ops::RangeInclusive,
 	path::{Path, PathBuf},
 	process::ExitCode,
 };
@@ -35,7 +38,7 @@ pub(crate) struct GenerateArgs {
 	/// 0 always takes the likeliest token.
 	#[arg(long, default_value_t = 0.0)]
 	temperature: f64,
-	/// Keep the likeliest tokens that make up this probability.
+	/// Keep the likeliest tokens that make up this probability; 0 keeps the likeliest alone.
 	#[arg(long, default_value_t = 1.0)]
 	top_p: f64,
 	/// Keep this many of the likeliest tokens; 0 keeps all.
@@ -108,25 +111,44 @@ fn bias(text: &str) -> Result<(u32, i32), String> {
 	parts.ok_or_else(|| "expected TOKEN=BIAS with a bias between -100 and 100".to_owned())
 }
 
-fn signed_micro(value: f64, name: &str) -> Result<i32> {
+fn within(value: f64, range: RangeInclusive<f64>, name: &str) -> Result<f64> {
+	let (least, most) = (range.start(), range.end());
 	anyhow::ensure!(
-		(-100.0..=100.0).contains(&value),
-		"--{name} must be between -100 and 100"
+		range.contains(&value),
+		"--{name} must be between {least} and {most}"
 	);
-	Ok((value * 1e6).round() as i32)
+	Ok(value)
+}
+
+/// A number of the range in millionths.
+fn micro(value: f64, range: RangeInclusive<f64>, name: &str) -> Result<i32> {
+	Ok((within(value, range, name)? * 1e6).round() as i32)
 }
 
 impl GenerateArgs {
 	fn sampling(&self) -> Result<Sampling> {
 		Ok(Sampling {
-			temperature_micro: micro(self.temperature, "temperature")?,
-			top_p_micro: micro(self.top_p, "top-p")?,
-			min_p_micro: micro(self.min_p, "min-p")?,
+			temperature_micro: micro(self.temperature, 0.0..=100.0, "temperature")? as u32,
+			top_p_micro: top_p_micro(within(self.top_p, 0.0..=1.0, "top-p")?),
+			min_p_micro: micro(self.min_p, 0.0..=1.0, "min-p")? as u32,
 			top_k: self.top_k,
 			seed: self.seed,
-			repetition_penalty_micro: micro(self.repetition_penalty, "repetition-penalty")?,
-			presence_penalty_micro: signed_micro(self.presence_penalty, "presence-penalty")?,
-			frequency_penalty_micro: signed_micro(self.frequency_penalty, "frequency-penalty")?,
+			// 0 would be "off" in a receipt.
+			repetition_penalty_micro: micro(
+				self.repetition_penalty,
+				0.01..=100.0,
+				"repetition-penalty",
+			)? as u32,
+			presence_penalty_micro: micro(
+				self.presence_penalty,
+				-100.0..=100.0,
+				"presence-penalty",
+			)?,
+			frequency_penalty_micro: micro(
+				self.frequency_penalty,
+				-100.0..=100.0,
+				"frequency-penalty",
+			)?,
 			..Default::default()
 		})
 	}
@@ -149,14 +171,6 @@ impl GenerateArgs {
 			grammar,
 		})
 	}
-}
-
-fn micro(value: f64, name: &str) -> Result<u32> {
-	anyhow::ensure!(
-		value.is_finite() && (0.0..=100.0).contains(&value),
-		"--{name} must be between 0 and 100"
-	);
-	Ok((value * 1e6).round() as u32)
 }
 
 /// Continues a text.

@@ -38,7 +38,7 @@ pub(crate) struct PartnerArgs {
 	/// 0 always takes the likeliest token.
 	#[arg(long, default_value_t = 0.0, value_parser = hundredfold)]
 	temperature: f64,
-	/// Keep the likeliest tokens that make up this probability.
+	/// Keep the likeliest tokens that make up this probability; 0 keeps the likeliest alone.
 	#[arg(long, default_value_t = 1.0, value_parser = share)]
 	top_p: f64,
 	/// Key of the sampler.
@@ -250,7 +250,7 @@ impl Local {
 			max_tokens: settings.max_tokens,
 			sampling: Sampling {
 				temperature_micro: micro(settings.temperature),
-				top_p_micro: micro(settings.top_p),
+				top_p_micro: api::top_p_micro(settings.top_p),
 				seed: settings.seed,
 				..Default::default()
 			},

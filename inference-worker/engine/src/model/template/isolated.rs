@@ -71,7 +71,7 @@ pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
 	let Some(program) = PROGRAM.get() else {
 		return run::render(job);
 	};
-	let failed = |error: io::Error| TemplateError::Render(format!("it can't be run: {error}"));
+	let failed = |error: io::Error| TemplateError::Unavailable(error.to_string());
 	call(program, job).map_err(failed)?
 }
 
@@ -97,6 +97,10 @@ fn call(program: &PathBuf, job: &Job) -> io::Result<Result<String, TemplateError
 		child.kill()?;
 	}
 	let status = child.wait()?;
+	// It failed before it rendered: its own word for that, or the system's.
+	if let Some(1 | 126 | 127) = status.code() {
+		return Err(io::Error::other("its process could not begin"));
+	}
 	if !status.success() {
 		let reason = "it takes too much memory, or never ends";
 		return Ok(Err(TemplateError::Render(reason.into())));

@@ -55,6 +55,9 @@ pub enum TemplateError {
 	/// The template failed.
 	#[error("the model's chat template failed: {0}")]
 	Render(String),
+	/// The machine lacks what running the template takes, such as a process or a file.
+	#[error("the model's chat template can't be run now: {0}")]
+	Unavailable(String),
 }
 
 /// A message of a conversation.
@@ -70,9 +73,12 @@ pub struct Message {
 	/// The call that a `tool` answers.
 	#[serde(skip_serializing_if = "Option::is_none")]
 	pub tool_call_id: Option<String>,
-	/// The function that a `tool` is.
+	/// The function that a `tool` is, or who speaks.
 	#[serde(skip_serializing_if = "Option::is_none")]
 	pub name: Option<String>,
+	/// What the assistant thought before it spoke.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub reasoning_content: Option<String>,
 }
 
 /// A call of a function, as templates know it.
@@ -146,7 +152,7 @@ impl ChatTemplate {
 		};
 		match self.render(&[message], &[tool]) {
 			Ok(text) => Ok(text.contains(PROBE)),
-			Err(TemplateError::Parse(reason)) => Err(TemplateError::Parse(reason)),
+			Err(error @ (TemplateError::Parse(_) | TemplateError::Unavailable(_))) => Err(error),
 			// It may do better with other messages.
 			Err(TemplateError::Refused(_) | TemplateError::Render(_)) => Ok(false),
 		}
