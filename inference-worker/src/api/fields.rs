@@ -4,6 +4,9 @@ use super::ApiError;
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::HashMap;
 
+/// Deepest nesting of a body: serde_json's own limit.
+const MAX_DEPTH: usize = 127;
+
 /// A JSON object whose fields are asked for by name. `null` is as good as absent.
 pub(super) struct Fields(Map<String, Value>);
 
@@ -94,9 +97,15 @@ impl Fields {
 				Ok(Self(fields))
 			}
 			Ok(_) => Err(ApiError::bad_request("the body must be a JSON object")),
-			Err(error) => Err(ApiError::bad_request(format!(
-				"the body is not JSON: {error}"
-			))),
+			Err(error) => {
+				let error = error.to_string();
+				Err(ApiError::bad_request(
+					match error.starts_with("recursion limit exceeded") {
+						true => format!("the body is nested deeper than {MAX_DEPTH} levels"),
+						false => format!("the body is not JSON: {error}"),
+					},
+				))
+			}
 		}
 	}
 

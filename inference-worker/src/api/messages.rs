@@ -149,7 +149,11 @@ fn message(value: &Value, index: usize) -> Result<Message, ApiError> {
 		}
 		_ => {}
 	}
-	let set = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
+	let set = |value: &Value| match value {
+		Value::Null | Value::Bool(false) => false,
+		Value::Array(list) => !list.is_empty(),
+		_ => true,
+	};
 	for (field, instead) in UNSUPPORTED {
 		if value.get(field).is_some_and(set) {
 			let mut error = ApiError::unsupported(&format!("{at}.{field}"));

@@ -4,7 +4,12 @@
 
 use super::Limits;
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+	Request,
+	body::Incoming,
+	server::conn::http1,
+	service::{Service, service_fn},
+};
 use hyper_util::{
 	rt::{TokioIo, TokioTimer},
 	server::graceful::{GracefulShutdown, Watcher},
@@ -13,7 +18,10 @@ use hyper_util::{
 use std::{
 	io,
 	pin::Pin,
-	sync::Arc,
+	sync::{
+		Arc,
+		atomic::{AtomicUsize, Ordering},
+	},
 	task::{Context, Poll, ready},
 	time::Duration,
 };
@@ -32,9 +40,10 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_BUFFER: usize = 64 * 1024;
 /// Pause after an error of the system, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a connection that we have closed is listened to while nothing comes, and most bytes that are then dropped.
+/// How long a connection that we have closed is listened to while nothing comes.
 const SILENCE: Duration = Duration::from_secs(1);
-const MAX_LINGERING: usize = 64 << 20;
+/// Bytes that are then read and dropped, unless more were announced.
+const LINGERING: usize = 1 << 20;
 /// What a connection too many is told.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -123,11 +132,18 @@ async fn requests<S>(stream: S, router: Router, limits: Limits, watcher: Watcher
 where
 	S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+	let unread = Unread::default();
 	let stream = TokioIo::new(Impatient {
 		stream,
 		limit: limits.write,
 		stalled: None,
+		unread: unread.clone(),
 		lingering: None,
+	});
+	let router = TowerToHyperService::new(router);
+	let service = service_fn(move |mut request: Request<Incoming>| {
+		request.extensions_mut().insert(unread.clone());
+		router.call(request)
 	});
 	// The time for headers is also that for which a connection may lie idle.
 	let connection = http1::Builder::new()
@@ -136,7 +152,7 @@ where
 		.max_headers(MAX_HEADERS)
 		.max_header_size(MAX_HEADER_BYTES)
 		.max_buf_size(MAX_BUFFER)
-		.serve_connection(stream, TowerToHyperService::new(router));
+		.serve_connection(stream, service);
 	if let Err(error) = watcher.watch(connection).await {
 		tracing::debug!("a connection ended: {error}");
 	}
@@ -148,8 +164,20 @@ struct Impatient<S> {
 	limit: Duration,
 	/// Since when nothing could be written.
 	stalled: Option<Pin<Box<Sleep>>>,
+	unread: Unread,
 	/// Since our side of it was closed.
 	lingering: Option<Lingering>,
+}
+
+/// Bytes that a connection's last request announced, which may still come when it was refused: a request's extension.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread(Arc<AtomicUsize>);
+
+impl Unread {
+	/// Notes the length of a request's body.
+	pub(super) fn set(&self, bytes: usize) {
+		self.0.store(bytes, Ordering::Relaxed);
+	}
 }
 
 /// What is left of a connection after our last byte. A socket that is closed with unread bytes is reset, and a client
@@ -164,9 +192,9 @@ struct Lingering {
 }
 
 impl Lingering {
-	fn begin() -> Self {
+	fn begin(unread: &Unread) -> Self {
 		Self {
-			bytes: MAX_LINGERING,
+			bytes: LINGERING.max(unread.0.load(Ordering::Relaxed)),
 			silence: Box::pin(sleep(SILENCE)),
 			end: Instant::now() + 10 * SILENCE,
 		}
@@ -254,7 +282,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 			none => {
 				let result = Pin::new(&mut this.stream).poll_shutdown(context);
 				ready!(watch(&mut this.stalled, this.limit, context, result))?;
-				none.insert(Lingering::begin())
+				none.insert(Lingering::begin(&this.unread))
 			}
 		};
 		lingering.poll(Pin::new(&mut this.stream), context).map(Ok)

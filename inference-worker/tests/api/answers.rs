@@ -230,3 +230,49 @@ async fn logprobs_should_come_in_the_shape_of_each_endpoint() {
 		.collect();
 	assert_eq!(&streamed, content);
 }
+
+#[tokio::test]
+async fn logprobs_should_be_of_the_distribution_that_was_drawn_from() {
+	let server = Server::demo().await;
+	let first = async |change: Value| {
+		let asked = json!({ "logprobs": true, "top_logprobs": 20, "max_completion_tokens": 1, "seed": 1, "temperature": 1 });
+		let answer = server.chat(with(asked, change)).await.json();
+		verified(&answer, &DEMO);
+		answer["choices"][0]["logprobs"]["content"][0].clone()
+	};
+	let top = |token: &Value| -> Vec<(String, f64)> {
+		let one = |one: &Value| {
+			let text = one["token"].as_str().unwrap().to_owned();
+			(text, one["logprob"].as_f64().unwrap())
+		};
+		token["top_logprobs"]
+			.as_array()
+			.unwrap()
+			.iter()
+			.map(one)
+			.collect()
+	};
+	let plain = top(&first(json!({})).await);
+	assert_eq!(plain.len(), 20);
+	assert_eq!(top(&first(json!({ "temperature": 0 })).await), plain);
+	// What is likely is less so when it is hotter.
+	let hot = top(&first(json!({ "temperature": 2 })).await);
+	assert_eq!(hot[0].0, plain[0].0);
+	assert!(hot[0].1 < plain[0].1);
+	let likeliest = DEMO.tokenizer.encode(&plain[0].0, false, false).unwrap()[0].to_string();
+	let banned = top(&first(json!({ "logit_bias": { likeliest: -100 } })).await);
+	assert!(
+		banned
+			.iter()
+			.all(|(text, logprob)| *text != plain[0].0 || *logprob < -50.0)
+	);
+	// Only what the grammar allows is an alternative, and adds up to one.
+	let held = top(&first(json!({ "grammar": "start: \"a\" | \"b\"" })).await);
+	assert!(
+		held.iter()
+			.all(|(text, _)| ["a", "b"].contains(&text.as_str())),
+		"{held:?}"
+	);
+	let sum: f64 = held.iter().map(|(_, logprob)| logprob.exp()).sum();
+	assert!((sum - 1.0).abs() < 1e-4, "{held:?}");
+}

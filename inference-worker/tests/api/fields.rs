@@ -13,6 +13,11 @@ async fn body_that_is_no_request_should_be_400_or_413() {
 		let deep = "[".repeat(100_000);
 		let reply = server.send("POST", path, "", deep.as_bytes()).await;
 		assert_eq!(reply.error(400), request_error(Value::Null));
+		assert!(
+			reply.body.contains("deeper than 127 levels"),
+			"{}",
+			reply.body
+		);
 		let reply = server.post(path, json!({ "prompt": "a" })).await;
 		assert_eq!(
 			reply.error(400),
@@ -80,7 +85,10 @@ async fn field_that_is_wrong_should_be_named() {
 		("presence_penalty", json!(2.5), "invalid_value"),
 		("frequency_penalty", json!(-2.5), "invalid_value"),
 		("repeat_penalty", json!(0), "invalid_value"),
+		("seed", json!(9_007_199_254_740_992.0), "invalid_type"),
 		("logit_bias", json!({ "5": 101 }), "invalid_value"),
+		("logit_bias", json!({ "99999": 5 }), "invalid_value"),
+		("logit_bias", json!([[99_999, 5]]), "invalid_value"),
 		("logit_bias", json!({ "five": 1 }), "invalid_type"),
 		("logit_bias", json!([5]), "invalid_type"),
 		("logit_bias", json!([[5, 1, 2]]), "invalid_type"),
@@ -88,6 +96,7 @@ async fn field_that_is_wrong_should_be_named() {
 		("logit_bias", json!([[5, -101]]), "invalid_value"),
 		("grammar", json!(5), "invalid_type"),
 		("grammar", json!("root ::= \"a\""), "invalid_grammar"),
+		("grammar", json!(" ".repeat(65_537)), "invalid_grammar"),
 		(
 			"response_format",
 			json!({ "type": "yaml" }),
@@ -96,6 +105,39 @@ async fn field_that_is_wrong_should_be_named() {
 		("suffix", json!("end"), "unsupported_parameter"),
 		("echo", json!(true), "unsupported_parameter"),
 		("best_of", json!(3), "unsupported_parameter"),
+		("n_predict", json!(3), "unsupported_parameter"),
+		("allowed_token_ids", json!([5]), "unsupported_parameter"),
+		("min_tokens", json!(5), "unsupported_parameter"),
+		("top_n_sigma", json!(1.0), "unsupported_parameter"),
+		("top_n_sigma", json!("1"), "invalid_type"),
+		("samplers", json!(["top_k"]), "unsupported_parameter"),
+		("skip_special_tokens", json!(false), "unsupported_parameter"),
+		("truncate_prompt_tokens", json!(4), "unsupported_parameter"),
+		("prompt_logprobs", json!(0), "unsupported_parameter"),
+		("return_token_ids", json!(true), "unsupported_parameter"),
+		(
+			"add_generation_prompt",
+			json!(false),
+			"unsupported_parameter",
+		),
+		(
+			"continue_final_message",
+			json!(true),
+			"unsupported_parameter",
+		),
+		(
+			"documents",
+			json!([{ "text": "x" }]),
+			"unsupported_parameter",
+		),
+		("format", json!("json"), "unsupported_parameter"),
+		("options", json!({ "num_ctx": 64 }), "unsupported_parameter"),
+		(
+			"thinking",
+			json!({ "type": "enabled" }),
+			"unsupported_parameter",
+		),
+		("max_output_tokens", json!(5), "unsupported_parameter"),
 	] {
 		let change = json!({ param: value });
 		for reply in [
@@ -117,6 +159,8 @@ async fn field_that_is_wrong_should_be_named() {
 			"unsupported_parameter",
 		),
 		("tool_choice", json!("required"), "unsupported_parameter"),
+		("prompt", json!(vec!["a"; 33]), "invalid_value"),
+		("top_logprobs", json!(2), "unsupported_parameter"),
 	] {
 		let reply = server.complete(json!({ param: value })).await;
 		assert_eq!(reply.error(400), field(param, code), "{param}");
@@ -126,6 +170,7 @@ async fn field_that_is_wrong_should_be_named() {
 		("top_logprobs", json!(21), "invalid_value"),
 		("messages", json!("Hi"), "invalid_type"),
 		("messages", json!([]), "invalid_type"),
+		("system", json!("Be brief."), "unsupported_parameter"),
 	] {
 		let reply = server.chat(json!({ param: value })).await;
 		assert_eq!(reply.error(400), field(param, code), "{param}");
@@ -147,6 +192,16 @@ async fn field_that_is_wrong_should_be_named() {
 			"messages[0].role",
 			"unsupported_value",
 		),
+		(
+			json!({ "role": "assistant", "content": "a", "prefix": true }),
+			"messages[0].prefix",
+			"unsupported_parameter",
+		),
+		(
+			json!({ "role": "assistant", "function_call": { "name": "f", "arguments": "{}" } }),
+			"messages[0].function_call",
+			"unsupported_parameter",
+		),
 	] {
 		let reply = server.chat(json!({ "messages": [message] })).await;
 		assert_eq!(reply.error(400), field(param, code));
@@ -159,13 +214,59 @@ async fn field_that_is_wrong_should_be_named() {
 }
 
 #[tokio::test]
+async fn error_should_say_what_to_use_instead() {
+	let server = Server::demo().await;
+	let reply = server.chat(json!({ "n_predict": 3 })).await.json();
+	let message = "n_predict is not supported by this server: use max_tokens";
+	assert_eq!(reply["error"]["message"], message);
+	let asked = json!({ "stream_options": { "continuous_usage_stats": true } });
+	let param = "stream_options.continuous_usage_stats";
+	let reply = server.chat(asked).await;
+	assert_eq!(reply.error(400), field(param, "unsupported_parameter"));
+}
+
+#[tokio::test]
+async fn whole_floats_should_be_integers() {
+	let server = Server::demo().await;
+	let ask = async |change: Value| {
+		let answer = server.complete(change).await.json();
+		(answer["choices"].clone(), verified(&answer, &DEMO))
+	};
+	let whole = json!({
+		"temperature": 1, "max_tokens": 4, "n": 1, "top_k": 5, "seed": 7, "logprobs": 2,
+		"logit_bias": [[5, 1]], "prompt": [5, 6, 7],
+	});
+	let float = json!({
+		"temperature": 1, "max_tokens": 4.0, "n": 1.0, "top_k": 5.0, "seed": 7.0, "logprobs": 2.0,
+		"logit_bias": [[5.0, 1]], "prompt": [5.0, 6.0, 7.0],
+	});
+	let (whole, float) = (ask(whole).await, ask(float).await);
+	assert_eq!(float.0, whole.0);
+	assert_eq!(
+		float.1.signed.receipt.sampling,
+		whole.1.signed.receipt.sampling
+	);
+}
+
+#[tokio::test]
+async fn path_that_is_not_utf_8_should_be_400() {
+	let server = Server::demo().await;
+	for path in ["/v1/models/%FF", "/v1/receipts/%FF"] {
+		let reply = server.get(path).await;
+		assert_eq!(reply.error(400), request_error(Value::Null));
+	}
+}
+
+#[tokio::test]
 async fn harmless_and_unknown_fields_should_be_ignored() {
 	let server = Server::demo().await;
 	let harmless = json!({
 		"user": "anybody", "store": true, "metadata": { "a": "b" }, "parallel_tool_calls": true,
 		"never_heard_of": [1], "logit_bias": {}, "grammar": "", "presence_penalty": 0, "frequency_penalty": 0.0,
 		"tools": [], "tool_choice": "auto", "response_format": { "type": "text" }, "n": 1, "stop": null,
-		"echo": false, "suffix": null, "best_of": 1, "top_k": -1, "stream_options": null,
+		"echo": false, "suffix": null, "best_of": 1, "top_k": -1, "stream_options": null, "min_tokens": 0,
+		"add_generation_prompt": true, "skip_special_tokens": true, "top_n_sigma": -1, "cache_prompt": true,
+		"reasoning_effort": "high", "verbosity": "low", "thinking": { "type": "disabled" },
 	});
 	for (reply, plain) in [
 		(

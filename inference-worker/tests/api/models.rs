@@ -89,3 +89,57 @@ async fn models_should_be_listed_with_context_and_root() {
 		field("model", "model_not_found")
 	);
 }
+
+#[tokio::test]
+async fn models_should_be_found_by_the_names_of_their_files() {
+	let dir = tempfile::tempdir().unwrap();
+	let choice = |file: &str, own: &str| -> ModelChoice {
+		let path = dir.path().join(file);
+		let mut model = support::synth::model(1);
+		model.text("general.name", own);
+		std::fs::write(&path, model.bytes()).unwrap();
+		path.into()
+	};
+	let long = "n".repeat(201);
+	// The last ones can't be called as they call themselves.
+	let choices = [
+		choice("one-q2.gguf", "One"),
+		choice("two.gguf", "org/Two 2B"),
+		choice("three.gguf", " "),
+		choice("four.gguf", "a\nb"),
+		choice("five.gguf", &long),
+	];
+	let models = Models::open(&choices, None, backend(), Options::default(), None, None).unwrap();
+	let engine = models.wait_for_first().await.unwrap().engine;
+	let metrics = Metrics::new(&Registry::new()).unwrap();
+	let server = Server::of(models, engine, metrics, Guard::default()).await;
+	let list = server.get("/v1/models").await.json();
+	let ids: Vec<_> = list["data"]
+		.as_array()
+		.unwrap()
+		.iter()
+		.map(|model| model["id"].clone())
+		.collect();
+	assert_eq!(
+		json!(ids),
+		json!(["One", "org/Two 2B", "three", "four", "five"])
+	);
+	for (name, id) in [
+		("One.gguf", "One"),
+		("one-q2.gguf", "One"),
+		("one-q2", "One"),
+		("org%2FTwo%202B", "org/Two 2B"),
+		("two", "org/Two 2B"),
+		("three.gguf", "three"),
+	] {
+		let model = server.get(&format!("/v1/models/{name}")).await.json();
+		assert_eq!(model["id"], id, "{name}");
+	}
+	let answer = server
+		.complete(json!({ "model": "one-q2.gguf" }))
+		.await
+		.json();
+	assert_eq!(answer["model"], "One");
+	let reply = server.complete(json!({ "model": "six.gguf" })).await;
+	assert_eq!(reply.error(404), field("model", "model_not_found"));
+}

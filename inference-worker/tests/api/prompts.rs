@@ -134,3 +134,110 @@ async fn context_should_bound_the_answer_and_never_cut_the_prompt() {
 		assert_eq!(reply.error(400), field("num_ctx", "invalid_value"));
 	}
 }
+
+#[tokio::test]
+async fn histories_should_be_taken_as_sdks_send_them() {
+	let server = Server::demo().await;
+	let prompt = async |said: Value| {
+		let messages =
+			json!([{ "role": "user", "content": "A" }, said, { "role": "user", "content": "B" }]);
+		let reply = server
+			.post("/apply-template", json!({ "messages": messages }))
+			.await;
+		assert_eq!(reply.status, 200, "{}", reply.body);
+		reply.json()["prompt"].as_str().unwrap().to_owned()
+	};
+	let said = async |text: &str| prompt(json!({ "role": "assistant", "content": text })).await;
+	let refused = json!({ "type": "refusal", "refusal": "No." });
+	for (message, text) in [
+		(
+			json!({ "role": "assistant", "content": null, "refusal": "No." }),
+			"No.",
+		),
+		(json!({ "role": "assistant", "content": [refused] }), "No."),
+		(json!({ "role": "assistant", "content": null }), ""),
+		(
+			json!({
+				"content": "x", "refusal": null, "role": "assistant", "annotations": [], "audio": null,
+				"function_call": null, "tool_calls": null, "reasoning_content": "Hm.",
+			}),
+			"x",
+		),
+	] {
+		assert_eq!(prompt(message).await, said(text).await);
+	}
+}
+
+#[tokio::test]
+async fn arguments_should_keep_all_digits() {
+	let server = Server::demo().await;
+	for number in [
+		"9007199254740993",
+		"-9223372036854775808",
+		"123456789012345678901234567890",
+	] {
+		let arguments = format!("{{\"n\": {number}}}");
+		let call = json!({ "id": "c", "type": "function", "function": { "name": "f", "arguments": arguments } });
+		let messages = json!([
+			{ "role": "user", "content": "A" },
+			{ "role": "assistant", "tool_calls": [call] },
+			{ "role": "tool", "tool_call_id": "c", "content": "B" },
+		]);
+		let reply = server
+			.post("/apply-template", json!({ "messages": messages }))
+			.await
+			.json();
+		let prompt = reply["prompt"].as_str().unwrap();
+		assert!(
+			prompt.contains(&format!("\"arguments\": {arguments}")),
+			"{prompt}"
+		);
+	}
+}
+
+/// Sees what templates are told beside contents.
+#[tokio::test]
+async fn thoughts_and_names_should_reach_templates_that_show_them() {
+	let mut file = support::synth::model(1);
+	let template = "{% for m in messages %}{{ m.name }}/{{ m.reasoning_content }}/{{ m.content }};{% endfor %}";
+	file.text("tokenizer.chat_template", template);
+	let model = Model::from_bytes(&file.bytes(), "s", Packing::Dense).unwrap();
+	let server = Server::start(&Arc::new(model), 8, None).await;
+	let messages = json!([
+		{ "role": "user", "name": "ann", "content": "A" },
+		{ "role": "assistant", "reasoning_content": "Hm.", "content": "B" },
+		{ "role": "assistant", "reasoning": "Oh.", "content": "C" },
+	]);
+	let reply = server
+		.post("/apply-template", json!({ "messages": messages }))
+		.await
+		.json();
+	assert_eq!(reply["prompt"], "ann//A;/Hm./B;/Oh./C;");
+}
+
+#[tokio::test]
+async fn sentencepiece_texts_should_come_back_without_the_space_before_them() {
+	let mut file = support::synth::model_of(1, |file| {
+		let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
+		tokens.extend((0..=255u8).map(|byte| format!("<0x{byte:02X}>")));
+		tokens.push("\u{2581}".into());
+		let mut types = vec![2, 3, 3];
+		types.extend([6; 256]);
+		types.push(1);
+		file.text("tokenizer.ggml.model", "llama");
+		file.texts("tokenizer.ggml.tokens", &tokens);
+		file.ints("tokenizer.ggml.token_type", &types);
+		file.floats("tokenizer.ggml.scores", &[0.0; 260]);
+	});
+	file.text("general.name", "pieces");
+	let model = Model::from_bytes(&file.bytes(), "s", Packing::Dense).unwrap();
+	let server = Server::start(&Arc::new(model), 8, None).await;
+	for text in ["Once upon", " Once", ""] {
+		let body = json!({ "content": text, "add_special": true });
+		let tokens = server.post("/tokenize", body).await.json()["tokens"].clone();
+		let reply = server
+			.post("/detokenize", json!({ "tokens": tokens }))
+			.await;
+		assert_eq!(reply.json(), json!({ "content": text }));
+	}
+}

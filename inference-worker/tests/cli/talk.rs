@@ -259,3 +259,43 @@ fn infer_should_wait_for_a_model_that_the_worker_loads() {
 	assert!(answer.status.success(), "{}", text(&answer.stderr));
 	assert_eq!(ready(), [true, true]);
 }
+
+#[test]
+fn top_p_of_zero_should_be_the_likeliest_token_everywhere() {
+	let home = tempfile::tempdir().unwrap();
+	let worker = Worker::start(home.path(), &[]);
+	let model = model();
+	let model = model.to_str().unwrap();
+	let hot = ["--temperature", "1.3", "--top-p", "0"];
+	let answer = |extra: &[&str]| {
+		let arguments = [&["--raw", "Once upon a time", "--json"], extra].concat();
+		json(&infer(home.path(), &arguments))["text"].clone()
+	};
+	let likeliest = answer(&["--model", model]);
+	assert_eq!(answer(&[&hot[..], &["--model", model]].concat()), likeliest);
+	assert_eq!(
+		answer(&[&hot[..], &["--url", &worker.url]].concat()),
+		likeliest
+	);
+	let asked = [
+		"generate",
+		"--model",
+		model,
+		"--prompt",
+		"Once upon a time",
+		"--max-tokens",
+		"12",
+		"--json",
+	];
+	let generated = json(&run(home.path(), &[&asked[..], &hot[..]].concat()));
+	assert_eq!(generated["text"], likeliest);
+	for (option, value) in [
+		("--top-p", "1.5"),
+		("--min-p", "nan"),
+		("--repetition-penalty", "0"),
+	] {
+		let done = run(home.path(), &[&asked[..], &[option, value]].concat());
+		assert_eq!(done.status.code(), Some(2), "{option} {value}");
+		assert!(text(&done.stderr).contains(&format!("{option} must be between")));
+	}
+}

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use std::{
 	ffi::OsStr,
 	io::{self, Read, Write},
-	path::PathBuf,
+	path::{Path, PathBuf},
 	process::{Command, Stdio},
 	sync::OnceLock,
 };
@@ -68,14 +68,19 @@ fn serve() -> io::Result<()> {
 
 /// Renders in a process of its own, or here if this program does not do that.
 pub(super) fn render(job: &Job) -> Result<String, TemplateError> {
-	let Some(program) = PROGRAM.get() else {
-		return run::render(job);
-	};
+	match PROGRAM.get() {
+		Some(program) => render_by(program, job),
+		None => run::render(job),
+	}
+}
+
+/// What fails here and not in the template is the machine's fault: it may be short of processes, files or memory.
+fn render_by(program: &Path, job: &Job) -> Result<String, TemplateError> {
 	let failed = |error: io::Error| TemplateError::Unavailable(error.to_string());
 	call(program, job).map_err(failed)?
 }
 
-fn call(program: &PathBuf, job: &Job) -> io::Result<Result<String, TemplateError>> {
+fn call(program: &Path, job: &Job) -> io::Result<Result<String, TemplateError>> {
 	let mut child = Command::new(program)
 		.arg(WORD)
 		.stdin(Stdio::piped())
@@ -108,4 +113,27 @@ fn call(program: &PathBuf, job: &Job) -> io::Result<Result<String, TemplateError
 	written?;
 	read?;
 	Ok(serde_json::from_slice(&answer)?)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn process_that_can_not_begin_should_be_no_fault_of_the_template() {
+		let job = Job {
+			source: "x".into(),
+			bos: String::new(),
+			eos: String::new(),
+			messages: Vec::new(),
+			tools: Vec::new(),
+		};
+		for program in ["/nowhere/to-be-found", "/bin/false"] {
+			let result = render_by(Path::new(program), &job);
+			assert!(
+				matches!(result, Err(TemplateError::Unavailable(_))),
+				"{program}: {result:?}"
+			);
+		}
+	}
 }
