@@ -260,7 +260,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
 	}
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 	fn poll_write(
 		mut self: Pin<&mut Self>,
 		context: &mut Context<'_>,
