@@ -360,7 +360,7 @@ impl Fields {
 			context: self.context(model)?,
 			sampling: self.sampling(model)?,
 			constraints: Constraints {
-				logit_bias: self.logit_bias(model.config.vocab)?,
+				logit_bias: self.logit_bias(model.config().vocab)?,
 				grammar,
 			},
 			stop: self.stop()?,
