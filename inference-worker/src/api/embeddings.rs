@@ -1,11 +1,17 @@
 //! `POST /v1/embeddings`: texts to vectors, for models that were made for it.
 
-use super::{ApiError, Shared, fields::Fields, prompt, run::blocking};
+use super::{
+	ApiError, Shared,
+	fields::{Fields, integer},
+	prompt, refused,
+	run::blocking,
+};
 use crate::{keys::Client, models::Served};
 use axum::{
 	Extension, Json,
 	body::Bytes,
 	extract::{State, rejection::BytesRejection},
+	http::StatusCode,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -27,6 +33,7 @@ fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 		let message = "this model writes texts; embeddings need a model that was made for them";
 		return Err(ApiError::invalid("model", message).with_code("unsupported_value"));
 	}
+	refused::embeddings(&fields)?;
 	let numbers = match fields.text("encoding_format")? {
 		None | Some("float") => true,
 		Some("base64") => false,
@@ -38,7 +45,7 @@ fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 	let dimensions = model.config().hidden;
 	if fields
 		.get("dimensions")
-		.is_some_and(|wanted| wanted.as_u64() != Some(dimensions as u64))
+		.is_some_and(|wanted| integer(wanted) != Some(dimensions as i128))
 	{
 		let message = format!("this model's embeddings have {dimensions} dimensions, no fewer");
 		return Err(ApiError::invalid("dimensions", message).with_code("unsupported_value"));
@@ -68,7 +75,7 @@ pub(super) async fn embeddings(
 		tokens += input.len();
 		let embedding = served.engine.embed(input).await.map_err(|error| {
 			let mut error = ApiError::from(error);
-			if error.code == Some("context_length_exceeded") || error.param.is_some() {
+			if error.status == StatusCode::BAD_REQUEST {
 				error.param = Some("input".into());
 			}
 			error

@@ -7,7 +7,7 @@ use crate::{
 use aria_engine::{EngineError, model::template::TemplateError};
 use axum::{
 	Json,
-	extract::rejection::BytesRejection,
+	extract::rejection::{BytesRejection, PathRejection},
 	http::{HeaderValue, StatusCode, header},
 	response::{IntoResponse, Response},
 };
@@ -63,6 +63,19 @@ impl ApiError {
 	pub(super) fn unsupported(param: &str) -> Self {
 		Self::invalid(param, format!("{param} is not supported by this server"))
 			.with_code("unsupported_parameter")
+	}
+
+	/// 415.
+	pub(super) fn unsupported_encoding(encoding: &str) -> Self {
+		let shown: String = encoding.chars().take(40).collect();
+		Self::new(
+			StatusCode::UNSUPPORTED_MEDIA_TYPE,
+			"invalid_request_error",
+			format!(
+				"the body's content-encoding {shown:?} is not supported: send gzip, deflate or none"
+			),
+		)
+		.with_code("unsupported_encoding")
 	}
 
 	/// 404.
@@ -195,6 +208,12 @@ impl ApiError {
 		error.with_code("overloaded")
 	}
 
+	/// 500 after a panic, whose words are in the log and nowhere else.
+	pub(super) fn panicked() -> Self {
+		Self::server("this server failed at the request; its log says why")
+			.with_code("internal_error")
+	}
+
 	/// 500.
 	pub(super) fn server(message: impl Into<String>) -> Self {
 		Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
@@ -257,7 +276,8 @@ impl From<EngineError> for ApiError {
 				Self::bad_request(message).with_code("context_length_exceeded")
 			}
 			EngineError::UnknownToken { .. } => Self::invalid("prompt", message),
-			EngineError::InvalidParameter(_) | EngineError::NoHead => Self::bad_request(message),
+			EngineError::InvalidParameter(_) => Self::bad_request(message),
+			EngineError::NoHead => Self::invalid("model", message).with_code("unsupported_value"),
 			EngineError::Grammar(_) => Self::bad_request(message).with_code("invalid_grammar"),
 			EngineError::NotFinite => Self::server(message).with_code("not_finite"),
 			EngineError::Stopped => Self::stopped(),
@@ -285,6 +305,12 @@ impl From<JournalError> for ApiError {
 		// The path and the disk's complaint are the operator's business.
 		tracing::error!("{error}");
 		Self::server("the journal of receipts has failed").with_code("journal_failed")
+	}
+}
+
+impl From<PathRejection> for ApiError {
+	fn from(_: PathRejection) -> Self {
+		Self::bad_request("the path is not UTF-8")
 	}
 }
 

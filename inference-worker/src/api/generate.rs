@@ -53,7 +53,8 @@ fn start(
 	};
 	if prompts.len() * options.choices > MAX_CHOICES {
 		let message = format!("at most {MAX_CHOICES} answers per request: n times the prompts");
-		return Err(ApiError::invalid("n", message).with_code("invalid_value"));
+		let param = if options.choices > 1 { "n" } else { "prompt" };
+		return Err(ApiError::invalid(param, message).with_code("invalid_value"));
 	}
 	let number = client.as_ref().map_or(0, |client| client.number());
 	let asker = Asker {

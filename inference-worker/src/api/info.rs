@@ -5,6 +5,7 @@ use super::{
 	fields::Fields,
 	messages::Conversation,
 	prompt::{self, chat_text, token_list},
+	refused,
 	run::blocking,
 	shape::Kind,
 	tools::Tools,
@@ -16,7 +17,10 @@ use crate::{
 use axum::{
 	Json,
 	body::Bytes,
-	extract::{Path, State, rejection::BytesRejection},
+	extract::{
+		Path, State,
+		rejection::{BytesRejection, PathRejection},
+	},
 	http::{StatusCode, header},
 	response::{IntoResponse, Response},
 };
@@ -81,19 +85,20 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Respons
 /// `GET /v1/models/{id}`.
 pub(super) async fn model(
 	State(shared): State<Arc<Shared>>,
-	Path(id): Path<String>,
+	id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
-	let models = shared.api.models.list();
-	let model = models.iter().find(|model| *model.name == *id);
+	let Path(id) = id?;
+	let model = shared.api.models.listed(&id);
 	let model = model.ok_or_else(|| ApiError::model_not_found(&id))?;
-	Ok(Json(describe(&shared, model)))
+	Ok(Json(describe(&shared, &model)))
 }
 
 /// `GET /v1/receipts/{id}`.
 pub(super) async fn receipt(
 	State(shared): State<Arc<Shared>>,
-	Path(id): Path<String>,
+	id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+	let Path(id) = id?;
 	let unknown = || {
 		ApiError::not_found("there is no receipt with this identifier")
 			.with_code("receipt_not_found")
@@ -116,6 +121,7 @@ pub(super) async fn receipt(
 
 /// The conversation of a request, with the functions that it offers.
 fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
+	refused::prompts(fields)?;
 	Conversation::of_chat(fields, Tools::read(fields, Kind::Chat)?.as_ref())
 }
 
@@ -150,13 +156,14 @@ pub(super) async fn tokenize(
 		if fields.get("messages").is_some() {
 			return prompt::chat(conversation(&fields)?, model, usize::MAX);
 		}
-		let text = content
-			.or(prompt)
-			.ok_or_else(|| ApiError::invalid("content", "content is missing"))?;
-		model
-			.tokenizer
-			.encode(text, bos, special)
-			.map_err(|error| ApiError::invalid("content", error.to_string()))
+		refused::tokens(&fields)?;
+		let (name, text) = match (content, prompt) {
+			(Some(text), _) => ("content", text),
+			(None, Some(text)) => ("prompt", text),
+			(None, None) => return Err(ApiError::invalid("content", "content is missing")),
+		};
+		let tokens = model.tokenizer.encode(text, bos, special);
+		tokens.map_err(|error| ApiError::invalid(name, error.to_string()))
 	};
 	let tokens = blocking(tokens).await?;
 	Ok(Json(json!({ "count": tokens.len(), "tokens": tokens })))
@@ -185,5 +192,7 @@ pub(super) async fn detokenize(
 		let message = format!("token {id} is outside the vocabulary");
 		return Err(ApiError::invalid("tokens", message));
 	}
-	Ok(Json(json!({ "content": model.tokenizer.decode(&tokens) })))
+	Ok(Json(
+		json!({ "content": model.tokenizer.detokenize(&tokens) }),
+	))
 }

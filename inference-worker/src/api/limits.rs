@@ -1,6 +1,6 @@
 //! What a request may cost: the time for its body and for its answer, and the memory of all bodies.
 
-use super::{ApiError, Shared, stream::Events};
+use super::{ApiError, Shared, encoding::Encoding, run::blocking, server::Unread, stream::Events};
 use axum::{
 	body::{Body, Bytes},
 	extract::{Request, State},
@@ -17,6 +17,8 @@ use tokio::{
 
 /// Longest request body, bytes.
 pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
+/// Longest body that is read and dropped when it was refused, bytes.
+const MAX_UNREAD: u64 = 4 * MAX_BODY as u64;
 /// Unit in which the memory of bodies is counted, bytes.
 const UNIT: usize = 1024;
 
@@ -64,9 +66,16 @@ fn announced(request: &Request) -> Option<u64> {
 	length.to_str().ok()?.parse().ok()
 }
 
-/// Refuses a body that says itself that it is too long, before any of it is read.
+/// Refuses a body that says itself that it is too long, before any of it is read. One that is not much too long is taken
+/// off the line after that, so that a client that sends all of it before it listens learns why.
 pub(super) async fn refuse_long_body(request: Request, next: Next) -> Result<Response, ApiError> {
-	if announced(&request).is_some_and(|length| length > MAX_BODY as u64) {
+	let length = announced(&request).unwrap_or(0);
+	if length <= MAX_UNREAD
+		&& let Some(unread) = request.extensions().get::<Unread>()
+	{
+		unread.set(length as usize);
+	}
+	if length > MAX_BODY as u64 {
 		return Err(ApiError::too_large());
 	}
 	Ok(next.run(request).await)
@@ -84,19 +93,25 @@ async fn collect(body: Body) -> Result<Bytes, ApiError> {
 	Ok(bytes.into())
 }
 
-/// Reads the whole body, in its time and within the memory of all, before the handler begins.
+/// Reads the whole body, in its time and within the memory of all, before the handler begins. One that was compressed
+/// may not be longer than others when it is not.
 pub(super) async fn read_body(
 	State(shared): State<Arc<Shared>>,
 	request: Request,
 	next: Next,
 ) -> Result<Response, ApiError> {
-	let length = announced(&request).map_or(MAX_BODY, |length| length as usize);
+	let encoding = Encoding::of(request.headers())?;
+	let announced = announced(&request).filter(|_| encoding == Encoding::Plain);
+	let length = announced.map_or(MAX_BODY, |length| length as usize);
 	let units = u32::try_from(length.min(MAX_BODY).div_ceil(UNIT)).unwrap_or(u32::MAX);
 	let memory = shared.bodies.clone().try_acquire_many_owned(units);
 	let memory = memory.map_err(|_| ApiError::too_many_bodies())?;
 	let (parts, body) = request.into_parts();
 	let body = timeout(shared.api.limits.body, collect(body)).await;
-	let body = body.map_err(|_| ApiError::body_too_slow())??;
+	let mut body = body.map_err(|_| ApiError::body_too_slow())??;
+	if encoding != Encoding::Plain {
+		body = blocking(move || encoding.decode(&body)).await?;
+	}
 	let response = next.run(Request::from_parts(parts, body.into())).await;
 	drop(memory);
 	Ok(response)

@@ -2,7 +2,7 @@
 
 use super::{
 	ApiError,
-	fields::{Fields, wrong_type},
+	fields::{Fields, has_long_integer, wrong_type},
 	tools::Tools,
 };
 use aria_engine::model::{
@@ -26,7 +26,7 @@ pub(super) struct Conversation {
 	pub(super) param: &'static str,
 }
 
-/// Text of a message: a string, or text parts one after the other.
+/// Text of a message: a string, or parts one after the other: text, or a refusal that the assistant said.
 pub(super) fn content(value: &Value, at: &str) -> Result<String, ApiError> {
 	let parts = match value {
 		Value::String(text) => return Ok(text.clone()),
@@ -37,15 +37,10 @@ pub(super) fn content(value: &Value, at: &str) -> Result<String, ApiError> {
 	for (index, part) in parts.iter().enumerate() {
 		let at = format!("{at}[{index}]");
 		match part.get("type").and_then(Value::as_str) {
-			// The last two are those of `/v1/responses`.
-			Some("text" | "input_text" | "output_text") => {
-				match part.get("text").and_then(Value::as_str) {
-					Some(piece) => text.push_str(piece),
-					None => {
-						let message = format!("{at}.text must be a string");
-						return Err(ApiError::invalid(at, message).with_code("invalid_type"));
-					}
-				}
+			Some(kind @ ("text" | "input_text" | "output_text" | "refusal")) => {
+				let field = if kind == "refusal" { kind } else { "text" };
+				let piece = part.get(field).and_then(Value::as_str);
+				text += piece.ok_or_else(|| wrong_type(&format!("{at}.{field}"), "a string"))?;
 			}
 			Some(kind) => {
 				let kind: String = kind.chars().take(40).collect();
@@ -58,10 +53,14 @@ pub(super) fn content(value: &Value, at: &str) -> Result<String, ApiError> {
 	Ok(text)
 }
 
+fn is_object(json: &str) -> bool {
+	matches!(serde_json::from_str(json), Ok(Value::Object(_)))
+}
+
 /// A call as templates know it, from its name and arguments in JSON.
 pub(super) fn tool_call(id: &str, name: &str, arguments: &str) -> ToolCall {
 	let arguments = match serde_json::from_str(arguments) {
-		Ok(Value::Object(map)) => Value::Object(map),
+		Ok(Value::Object(map)) if !has_long_integer(arguments.as_bytes()) => Value::Object(map),
 		_ if arguments.trim().is_empty() => json!({}),
 		// What the model once wrote, whatever it is.
 		_ => arguments.into(),
@@ -99,6 +98,16 @@ fn calls(value: &Value, at: &str) -> Result<Vec<ToolCall>, ApiError> {
 	};
 	list.iter().enumerate().map(call).collect()
 }
+
+/// Fields of a message that change what it says and can't be obeyed, with what is used instead: those of OpenAI's first
+/// functions, a recording, and those by which others let an answer begin with a text.
+const UNSUPPORTED: [(&str, &str); 5] = [
+	("function_call", ": use tool_calls"),
+	("audio", ""),
+	("images", ""),
+	("prefix", ""),
+	("partial", ""),
+];
 
 fn message(value: &Value, index: usize) -> Result<Message, ApiError> {
 	let at = format!("messages[{index}]");
@@ -141,8 +150,32 @@ fn message(value: &Value, index: usize) -> Result<Message, ApiError> {
 		}
 		_ => {}
 	}
+	let set = |value: &Value| match value {
+		Value::Null | Value::Bool(false) => false,
+		Value::Array(list) => !list.is_empty(),
+		_ => true,
+	};
+	for (field, instead) in UNSUPPORTED {
+		if value.get(field).is_some_and(set) {
+			let mut error = ApiError::unsupported(&format!("{at}.{field}"));
+			error.message += instead;
+			return Err(error);
+		}
+	}
+	let text = |field: &str| match value.get(field).filter(|value| !value.is_null()) {
+		None => Ok(None),
+		Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+		Some(_) => Err(wrong_type(&format!("{at}.{field}"), "a string")),
+	};
+	message.name = text("name")?;
+	let (refusal, thought) = (text("refusal")?, text("reasoning_content")?);
+	if role == "assistant" {
+		let other = value.get("reasoning").and_then(Value::as_str);
+		message.reasoning_content = thought.or(other.map(str::to_owned));
+	}
 	message.content = match value.get("content") {
-		None | Some(Value::Null) if role == "assistant" => String::new(),
+		// Where the assistant refused, that is what it said.
+		None | Some(Value::Null) if role == "assistant" => refusal.unwrap_or_default(),
 		None => return Err(fail(".content", "is missing")),
 		Some(value) => content(value, &format!("{at}.content"))?,
 	};
@@ -177,7 +210,8 @@ impl Conversation {
 			names.extend(made.map(|call| (call.id.clone(), call.function.name.clone())));
 			if let Some(id) = &message.tool_call_id {
 				let called = names.iter().rev().find(|(made, _)| made == id);
-				message.name = called.map(|(_, name)| name.clone());
+				let called = called.map(|(_, name)| name.clone());
+				message.name = called.or(message.name.take());
 			}
 		}
 		Self {
@@ -194,10 +228,17 @@ impl Conversation {
 		let mut answers = false;
 		for mut message in self.messages.drain(..) {
 			for call in message.tool_calls.drain(..) {
-				let call =
-					json!({ "name": call.function.name, "arguments": call.function.arguments });
+				let FunctionCall { name, arguments } = call.function;
+				let arguments = match arguments {
+					// An object with numbers of more digits than values keep.
+					Value::String(text) if is_object(&text) => text,
+					other => json(&other),
+				};
 				let before = if message.content.is_empty() { "" } else { "\n" };
-				let call = format!("{before}<tool_call>\n{}\n</tool_call>", json(&call));
+				let call = format!(
+					"{before}<tool_call>\n{{\"name\": {}, \"arguments\": {arguments}}}\n</tool_call>",
+					json(&name.into())
+				);
 				message.content.push_str(&call);
 			}
 			let answer = message.role == "tool";
@@ -253,6 +294,7 @@ impl Conversation {
 			}
 			message.tool_call_id.as_mut().map(&mut *work);
 			message.name.as_mut().map(&mut *work);
+			message.reasoning_content.as_mut().map(&mut *work);
 		}
 		for tool in &mut self.tools {
 			each_text(tool, work);

@@ -10,6 +10,7 @@
 mod answer;
 mod auth;
 mod embeddings;
+mod encoding;
 mod energy;
 mod error;
 mod fields;
@@ -21,6 +22,7 @@ mod openapi;
 mod origins;
 mod params;
 mod prompt;
+mod refused;
 mod responses;
 mod run;
 mod server;
@@ -37,6 +39,7 @@ pub(crate) use generate::{DONE, Running, ask, pieces, whole};
 pub use limits::Limits;
 pub(crate) use limits::MAX_BODY;
 pub use origins::Origin;
+pub(crate) use params::top_p_micro;
 pub use server::serve;
 pub use status::About;
 pub use tls::acceptor;
@@ -54,11 +57,13 @@ use axum::{
 	extract::{DefaultBodyLimit, MatchedPath, Request, State},
 	http::{HeaderName, HeaderValue},
 	middleware::{self, Next, from_fn_with_state as with},
-	response::Response,
+	response::{IntoResponse, Response},
 	routing::{get, post},
 };
+use futures::FutureExt;
 use sp_core::sr25519;
 use std::{
+	panic::AssertUnwindSafe,
 	sync::{Arc, atomic::AtomicU32},
 	time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -218,6 +223,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 		.layer(middleware::from_fn(limits::refuse_long_body))
 		.layer(with(shared.clone(), origins::refuse_strangers))
 		.layer(with(shared.clone(), limits::end_in_time))
+		.layer(middleware::from_fn(answer_panics))
 		.layer(with(shared.clone(), count))
 		.layer(middleware::from_fn(request_id))
 		.with_state(shared);
@@ -248,6 +254,12 @@ async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 	let metrics = &shared.api.metrics;
 	metrics.responded(path, response.status().as_u16());
 	response
+}
+
+/// Answers a request whose handling panicked. The panic's own words are in the log.
+async fn answer_panics(request: Request, next: Next) -> Response {
+	let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+	response.unwrap_or_else(|_| ApiError::panicked().into_response())
 }
 
 /// Echoes the client's request identifier, or makes one; all that is logged for the request carries it. What is logged

@@ -2,79 +2,25 @@
 
 use super::{
 	ApiError,
-	fields::{Fields, out_of_range, wrong_type},
+	fields::{Fields, integer, out_of_range, token, wrong_type},
+	refused,
 	shape::Kind,
 	tools::Tools,
 };
 use aria_engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS, model::Model};
-use aria_primitives::receipt::{Constraints, Grammar, MAX_LOGIT_BIAS, Sampling};
+use aria_primitives::receipt::{Constraints, Grammar, MAX_GRAMMAR_LEN, MAX_LOGIT_BIAS, Sampling};
 use serde_json::Value;
 
 /// Tokens of a text completion when the request does not say, as at OpenAI.
 const DEFAULT_COMPLETION_TOKENS: u32 = 16;
 /// Most alternatives per token of a text completion, as at OpenAI.
-const MAX_LEGACY_LOGPROBS: u64 = 5;
+const MAX_LEGACY_LOGPROBS: i128 = 5;
 /// Most answers per prompt.
 const MAX_N: u32 = 16;
 /// The field with a grammar in Lark's notation.
 const GRAMMAR: &str = "grammar";
 /// Highest temperature.
 const MAX_TEMPERATURE: f64 = 100.0;
-
-/// A value at which a field that can't be obeyed changes nothing.
-enum Neutral {
-	Number(f64),
-	/// Null, false, or an empty text, list or object.
-	Empty,
-	/// One of these texts.
-	Text(&'static [&'static str]),
-}
-
-/// Fields that change the answer and are not implemented, with the value that is harmless.
-const UNSUPPORTED: [(&str, Neutral); 22] = [
-	("length_penalty", Neutral::Number(1.0)),
-	("typical_p", Neutral::Number(1.0)),
-	("mirostat", Neutral::Number(0.0)),
-	("dry_multiplier", Neutral::Number(0.0)),
-	("xtc_probability", Neutral::Number(0.0)),
-	("min_tokens", Neutral::Number(0.0)),
-	("suffix", Neutral::Empty),
-	("json_schema", Neutral::Empty),
-	("guided_json", Neutral::Empty),
-	("guided_regex", Neutral::Empty),
-	("guided_choice", Neutral::Empty),
-	("guided_grammar", Neutral::Empty),
-	("structured_outputs", Neutral::Empty),
-	("stop_token_ids", Neutral::Empty),
-	("bad_words", Neutral::Empty),
-	("chat_template", Neutral::Empty),
-	("chat_template_kwargs", Neutral::Empty),
-	("continue_final_message", Neutral::Empty),
-	("ignore_eos", Neutral::Empty),
-	("include_stop_str_in_output", Neutral::Empty),
-	("use_beam_search", Neutral::Empty),
-	("echo", Neutral::Empty),
-];
-/// The same for conversations in messages.
-const UNSUPPORTED_CHAT: [(&str, Neutral); 4] = [
-	("functions", Neutral::Empty),
-	("function_call", Neutral::Text(&["none", "auto"])),
-	("audio", Neutral::Empty),
-	("web_search_options", Neutral::Empty),
-];
-/// The same for texts to continue.
-const UNSUPPORTED_COMPLETION: [(&str, Neutral); 2] = [
-	("tools", Neutral::Empty),
-	("tool_choice", Neutral::Text(&["none", "auto"])),
-];
-/// The same for `/v1/responses`: this server keeps nothing, and cuts nothing off a conversation.
-const UNSUPPORTED_RESPONSE: [(&str, Neutral); 5] = [
-	("previous_response_id", Neutral::Empty),
-	("conversation", Neutral::Empty),
-	("prompt", Neutral::Empty),
-	("background", Neutral::Empty),
-	("truncation", Neutral::Text(&["disabled"])),
-];
 
 /// What a request says beside its prompt.
 pub(super) struct Options {
@@ -99,7 +45,7 @@ pub(super) struct Options {
 /// A pair of a token, if it is one, and its bias.
 fn bias_of(item: &Value) -> Option<(Option<u32>, &Value)> {
 	match item.as_array()?.as_slice() {
-		[token, bias] => Some((token.as_u64().and_then(|id| id.try_into().ok()), bias)),
+		[id, bias] => Some((token(id), bias)),
 		_ => None,
 	}
 }
@@ -107,6 +53,12 @@ fn bias_of(item: &Value) -> Option<(Option<u32>, &Value)> {
 fn micro(value: f64) -> u32 {
 	// Callers have checked the range.
 	(value * 1e6).round() as u32
+}
+
+/// A nucleus between 0 and 1 as receipts have it. There 0 is "off"; whoever asks for 0 wants the likeliest token alone,
+/// over HTTP and on the command line.
+pub(crate) fn top_p_micro(share: f64) -> u32 {
+	micro(share).max(1)
 }
 
 impl Fields {
@@ -128,7 +80,7 @@ impl Fields {
 	}
 
 	/// Biases by token, ascending: of OpenAI's object, or of llama.cpp's list of pairs. The first of a token holds.
-	fn logit_bias(&self) -> Result<Vec<(u32, i32)>, ApiError> {
+	fn logit_bias(&self, vocab: usize) -> Result<Vec<(u32, i32)>, ApiError> {
 		const NAME: &str = "logit_bias";
 		let wrong = || {
 			wrong_type(
@@ -159,6 +111,10 @@ impl Fields {
 			let (Some(token), Some(bias)) = (token, bias.as_f64()) else {
 				return Err(wrong());
 			};
+			if token as usize >= vocab {
+				let message = format!("{NAME}: token {token} is outside the vocabulary of {vocab}");
+				return Err(ApiError::invalid(NAME, message).with_code("invalid_value"));
+			}
 			if !(-100.0..=100.0).contains(&bias) {
 				return Err(out_of_range(NAME, "of numbers between -100 and 100"));
 			}
@@ -216,41 +172,6 @@ impl Fields {
 		}
 	}
 
-	/// Refuses fields that would change the answer and can't be obeyed.
-	fn refuse_unsupported(&self, kind: Kind) -> Result<(), ApiError> {
-		let own = match kind {
-			Kind::Chat => &UNSUPPORTED_CHAT[..],
-			Kind::Completion => &UNSUPPORTED_COMPLETION,
-			Kind::Response => &UNSUPPORTED_RESPONSE,
-		};
-		for (name, neutral) in UNSUPPORTED.iter().chain(own) {
-			let Some(value) = self.get(name) else {
-				continue;
-			};
-			let harmless = match (neutral, value) {
-				(Neutral::Number(harmless), Value::Number(number)) => {
-					number.as_f64() == Some(*harmless)
-				}
-				(Neutral::Number(_), _) => return Err(wrong_type(name, "a number")),
-				(Neutral::Empty, Value::Bool(set)) => !set,
-				(Neutral::Empty, Value::String(text)) => text.is_empty(),
-				(Neutral::Empty, Value::Array(list)) => list.is_empty(),
-				(Neutral::Empty, Value::Object(map)) => map.is_empty(),
-				(Neutral::Text(texts), Value::String(text)) => texts.contains(&text.as_str()),
-				_ => false,
-			};
-			if !harmless {
-				return Err(ApiError::unsupported(name));
-			}
-		}
-		let texts_only = |list: &Vec<Value>| list.iter().all(|item| item == "text");
-		match self.get("modalities") {
-			None => Ok(()),
-			Some(Value::Array(list)) if texts_only(list) => Ok(()),
-			Some(_) => Err(ApiError::unsupported("modalities")),
-		}
-	}
-
 	fn stop(&self) -> Result<Vec<String>, ApiError> {
 		let expected = || wrong_type("stop", "a string or a list of strings");
 		let stop: Vec<String> = match self.get("stop") {
@@ -274,10 +195,10 @@ impl Fields {
 		let Some(value) = self.get("seed") else {
 			return Ok(rand::random());
 		};
-		// A negative seed is a seed as well.
-		value
-			.as_u64()
-			.or_else(|| value.as_i64().map(i64::cast_unsigned))
+		// A negative seed is a seed as well: that of the same bits.
+		integer(value)
+			.filter(|seed| (i64::MIN.into()..=u64::MAX.into()).contains(seed))
+			.map(|seed| seed as u64)
 			.ok_or_else(|| wrong_type("seed", "an integer of 64 bits"))
 	}
 
@@ -285,8 +206,8 @@ impl Fields {
 		match kind {
 			Kind::Completion => match self.get("logprobs") {
 				None => Ok(None),
-				Some(value) => match value.as_u64() {
-					Some(count) if count <= MAX_LEGACY_LOGPROBS => Ok(Some(count as u8)),
+				Some(value) => match integer(value) {
+					Some(count @ 0..=MAX_LEGACY_LOGPROBS) => Ok(Some(count as u8)),
 					_ => Err(out_of_range("logprobs", "an integer between 0 and 5")),
 				},
 			},
@@ -331,6 +252,13 @@ impl Fields {
 	fn include_usage(&self) -> Result<bool, ApiError> {
 		match self.get("stream_options") {
 			None => Ok(false),
+			Some(Value::Object(options))
+				if options.get("continuous_usage_stats") == Some(&true.into()) =>
+			{
+				Err(ApiError::unsupported(
+					"stream_options.continuous_usage_stats",
+				))
+			}
 			Some(Value::Object(options)) => match options.get("include_usage") {
 				None | Some(Value::Null) => Ok(false),
 				Some(Value::Bool(wanted)) => Ok(*wanted),
@@ -347,8 +275,7 @@ impl Fields {
 		let top_p = default.top_p.unwrap_or(1.0);
 		Ok(Sampling {
 			temperature_micro: micro(self.number("temperature", temperature, MAX_TEMPERATURE)?),
-			// In a receipt 0 means "off"; a client that asks for 0 wants the likeliest token alone.
-			top_p_micro: micro(self.number("top_p", top_p, 1.0)?).max(1),
+			top_p_micro: top_p_micro(self.number("top_p", top_p, 1.0)?),
 			min_p_micro: micro(self.number("min_p", default.min_p.unwrap_or(0.0), 1.0)?),
 			top_k: self.count("top_k", -1)?.or(default.top_k).unwrap_or(0),
 			seed: self.seed()?,
@@ -403,7 +330,7 @@ impl Fields {
 
 	/// Reads everything but the prompt.
 	pub(super) fn options(&self, kind: Kind, model: &Model) -> Result<Options, ApiError> {
-		self.refuse_unsupported(kind)?;
+		refused::answers(self, kind)?;
 		let mut tools = match kind {
 			Kind::Completion => None,
 			kind => Tools::read(self, kind)?,
@@ -414,20 +341,30 @@ impl Fields {
 				let message = "grammar and tools can't both be obeyed";
 				return Err(ApiError::invalid(GRAMMAR, message).with_code("invalid_value"));
 			}
-			Some(tools) => tools.grammar(model.template.call_format(), form.as_ref()),
+			Some(tools) => tools.grammar(model.template.call_format(), form.as_ref())?,
 			None => form,
 		};
+		let form_name = tools.as_ref().map_or(form_name, |_| "tools");
+		if let Some(grammar) = &grammar
+			&& grammar.text_len() > MAX_GRAMMAR_LEN
+		{
+			let message = format!(
+				"{form_name}: its grammar has {} bytes, this server takes {MAX_GRAMMAR_LEN}",
+				grammar.text_len()
+			);
+			return Err(ApiError::invalid(form_name, message).with_code("invalid_grammar"));
+		}
 		Ok(Options {
 			choices: self.choices(kind)?,
 			max_tokens: self.max_tokens(kind)?,
 			context: self.context(model)?,
 			sampling: self.sampling(model)?,
 			constraints: Constraints {
-				logit_bias: self.logit_bias()?,
+				logit_bias: self.logit_bias(model.config().vocab)?,
 				grammar,
 			},
 			stop: self.stop()?,
-			form_name: tools.as_ref().map_or(form_name, |_| "tools"),
+			form_name,
 			tools,
 			logprobs: self.logprobs(kind)?,
 			stream: self.flag("stream")?,

@@ -1,6 +1,10 @@
 //! Prompts and conversations to tokens.
 
-use super::{ApiError, fields::Fields, messages::Conversation};
+use super::{
+	ApiError,
+	fields::{Fields, token},
+	messages::Conversation,
+};
 use aria_engine::{model::Model, tokenizer::TokenizerError};
 use serde_json::Value;
 
@@ -9,9 +13,7 @@ const MAX_TEXTS: usize = 256;
 
 /// Token identifiers, if the list holds nothing else.
 pub(super) fn token_list(list: &[Value]) -> Option<Vec<u32>> {
-	list.iter()
-		.map(|item| item.as_u64().and_then(|id| u32::try_from(id).ok()))
-		.collect()
+	list.iter().map(token).collect()
 }
 
 /// Tokens of a text with several parts, at most `limit`: a longer text is refused before all of it is cut.

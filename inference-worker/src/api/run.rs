@@ -10,8 +10,11 @@ use super::{
 		calls::{Item, Part, Reader},
 	},
 };
-use crate::{metrics::Metrics, models::events::Events};
-use aria_engine::{Event, GenerateRequest, TokenEvent, model::Model};
+use crate::{
+	metrics::Metrics,
+	models::{engine::SubmitError, events::Events},
+};
+use aria_engine::{EngineError, Event, GenerateRequest, TokenEvent, model::Model};
 use axum::{
 	http::{HeaderValue, header},
 	response::{
@@ -35,7 +38,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, ApiError> {
 	tokio::task::spawn_blocking(work)
 		.await
-		.map_err(|_| ApiError::server("the request could not be read"))?
+		.map_err(|_| ApiError::panicked())?
 }
 
 /// Where a request came in, and from which client.
@@ -77,15 +80,8 @@ pub(super) fn submit(
 		client,
 		..Default::default()
 	};
-	let events = served.engine.submit(request).map_err(|error| {
-		let mut error = ApiError::from(error);
-		if error.code == Some("context_length_exceeded") {
-			error.param = Some(kind.prompt_name().into());
-		} else if error.code == Some("invalid_grammar") {
-			error.param = Some(options.form_name.into());
-		}
-		error
-	})?;
+	let events = served.engine.submit(request);
+	let events = events.map_err(|error| refusal(error, kind, options.form_name))?;
 	let reader = options.tools.as_ref().map(Tools::reader);
 	Ok(Choice {
 		logprobs: Logprobs::new(kind, options.logprobs),
@@ -93,6 +89,24 @@ pub(super) fn submit(
 		events,
 		waiting: Some(Instant::now()),
 	})
+}
+
+/// An engine's refusal with the field at fault. Other parameters were read within their limits.
+fn refusal(error: SubmitError, kind: Kind, form_name: &str) -> ApiError {
+	let param = match &error {
+		SubmitError::Invalid(
+			EngineError::ContextLengthExceeded { .. }
+			| EngineError::UnknownToken { .. }
+			| EngineError::InvalidParameter(_),
+		) => Some(kind.prompt_name()),
+		SubmitError::Invalid(EngineError::Grammar(_)) => Some(form_name),
+		_ => None,
+	};
+	let mut error = ApiError::from(error);
+	if let Some(param) = param {
+		error.param = Some(param.to_owned());
+	}
+	error
 }
 
 impl Choice {

@@ -4,7 +4,12 @@
 
 use super::Limits;
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+	Request,
+	body::Incoming,
+	server::conn::http1,
+	service::{Service, service_fn},
+};
 use hyper_util::{
 	rt::{TokioIo, TokioTimer},
 	server::graceful::{GracefulShutdown, Watcher},
@@ -13,7 +18,10 @@ use hyper_util::{
 use std::{
 	io,
 	pin::Pin,
-	sync::Arc,
+	sync::{
+		Arc,
+		atomic::{AtomicUsize, Ordering},
+	},
 	task::{Context, Poll, ready},
 	time::Duration,
 };
@@ -21,7 +29,7 @@ use tokio::{
 	io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
 	net::{TcpListener, TcpStream},
 	sync::Semaphore,
-	time::{Sleep, sleep, timeout},
+	time::{Instant, Sleep, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -32,6 +40,10 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_BUFFER: usize = 64 * 1024;
 /// Pause after an error of the system, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a connection that we have closed is listened to while nothing comes.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Bytes that are then read and dropped, unless more were announced.
+const LINGERING: usize = 1 << 20;
 /// What a connection too many is told.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -120,10 +132,18 @@ async fn requests<S>(stream: S, router: Router, limits: Limits, watcher: Watcher
 where
 	S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+	let unread = Unread::default();
 	let stream = TokioIo::new(Impatient {
 		stream,
 		limit: limits.write,
 		stalled: None,
+		unread: unread.clone(),
+		lingering: None,
+	});
+	let router = TowerToHyperService::new(router);
+	let service = service_fn(move |mut request: Request<Incoming>| {
+		request.extensions_mut().insert(unread.clone());
+		router.call(request)
 	});
 	// The time for headers is also that for which a connection may lie idle.
 	let connection = http1::Builder::new()
@@ -132,18 +152,77 @@ where
 		.max_headers(MAX_HEADERS)
 		.max_header_size(MAX_HEADER_BYTES)
 		.max_buf_size(MAX_BUFFER)
-		.serve_connection(stream, TowerToHyperService::new(router));
+		.serve_connection(stream, service);
 	if let Err(error) = watcher.watch(connection).await {
 		tracing::debug!("a connection ended: {error}");
 	}
 }
 
-/// A connection whose writes fail when the other side takes nothing for too long.
+/// A connection whose writes fail when the other side takes nothing for too long, and which lingers at its end.
 struct Impatient<S> {
 	stream: S,
 	limit: Duration,
 	/// Since when nothing could be written.
 	stalled: Option<Pin<Box<Sleep>>>,
+	unread: Unread,
+	/// Since our side of it was closed.
+	lingering: Option<Lingering>,
+}
+
+/// Bytes that a connection's last request announced, which may still come when it was refused: a request's extension.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread(Arc<AtomicUsize>);
+
+impl Unread {
+	/// Notes the length of a request's body.
+	pub(super) fn set(&self, bytes: usize) {
+		self.0.store(bytes, Ordering::Relaxed);
+	}
+}
+
+/// What is left of a connection after our last byte. A socket that is closed with unread bytes is reset, and a client
+/// that is still sending a refused body would lose the answer that says why.
+struct Lingering {
+	/// Bytes that are still read and dropped.
+	bytes: usize,
+	/// Until the other side counts as silent.
+	silence: Pin<Box<Sleep>>,
+	/// When it ends whatever comes.
+	end: Instant,
+}
+
+impl Lingering {
+	fn begin(unread: &Unread) -> Self {
+		Self {
+			bytes: LINGERING.max(unread.0.load(Ordering::Relaxed)),
+			silence: Box::pin(sleep(SILENCE)),
+			end: Instant::now() + 10 * SILENCE,
+		}
+	}
+
+	/// Reads until the other side has closed as well, is silent, or sends without end.
+	fn poll<S: AsyncRead + Unpin>(
+		&mut self,
+		mut stream: Pin<&mut S>,
+		context: &mut Context<'_>,
+	) -> Poll<()> {
+		let mut dropped = [0; 8192];
+		loop {
+			let mut buffer = ReadBuf::new(&mut dropped);
+			match stream.as_mut().poll_read(context, &mut buffer) {
+				Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+				Poll::Ready(_) => return Poll::Ready(()),
+				Poll::Pending => return self.silence.as_mut().poll(context),
+			}
+			let Some(bytes) = self.bytes.checked_sub(buffer.filled().len()) else {
+				return Poll::Ready(());
+			};
+			self.bytes = bytes;
+			self.silence
+				.as_mut()
+				.reset((Instant::now() + SILENCE).min(self.end));
+		}
+	}
 }
 
 impl<S> Impatient<S> {
@@ -152,15 +231,23 @@ impl<S> Impatient<S> {
 		context: &mut Context<'_>,
 		result: Poll<io::Result<T>>,
 	) -> Poll<io::Result<T>> {
-		if result.is_ready() {
-			self.stalled = None;
-			return result;
-		}
-		let limit = self.limit;
-		let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
-		ready!(stalled.as_mut().poll(context));
-		Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+		watch(&mut self.stalled, self.limit, context, result)
 	}
+}
+
+fn watch<T>(
+	stalled: &mut Option<Pin<Box<Sleep>>>,
+	limit: Duration,
+	context: &mut Context<'_>,
+	result: Poll<io::Result<T>>,
+) -> Poll<io::Result<T>> {
+	if result.is_ready() {
+		*stalled = None;
+		return result;
+	}
+	let stalled = stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+	ready!(stalled.as_mut().poll(context));
+	Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
@@ -173,7 +260,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
 	}
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 	fn poll_write(
 		mut self: Pin<&mut Self>,
 		context: &mut Context<'_>,
@@ -189,8 +276,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 	}
 
 	fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-		let result = Pin::new(&mut self.stream).poll_shutdown(context);
-		self.watch(context, result)
+		let this = &mut *self;
+		let lingering = match &mut this.lingering {
+			Some(lingering) => lingering,
+			none => {
+				let result = Pin::new(&mut this.stream).poll_shutdown(context);
+				ready!(watch(&mut this.stalled, this.limit, context, result))?;
+				none.insert(Lingering::begin(&this.unread))
+			}
+		};
+		lingering.poll(Pin::new(&mut this.stream), context).map(Ok)
 	}
 
 	fn poll_write_vectored(

@@ -19,6 +19,11 @@ pub struct ModelChoice {
 	pub model: PathBuf,
 }
 
+/// Whether clients can ask for a model by this name.
+fn is_name(name: &str) -> bool {
+	!name.trim().is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control)
+}
+
 impl From<PathBuf> for ModelChoice {
 	fn from(model: PathBuf) -> Self {
 		Self { name: None, model }
@@ -34,7 +39,7 @@ impl FromStr for ModelChoice {
 		let Some((name, model)) = named else {
 			return Ok(PathBuf::from(text).into());
 		};
-		if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+		if !is_name(name) {
 			return Err(format!(
 				"a model's name has between 1 and {MAX_NAME} bytes and no control characters"
 			));
@@ -75,8 +80,15 @@ impl ModelChoice {
 			source,
 		})?;
 		let installed = (path != self.model).then(|| self.model.to_string_lossy().into_owned());
-		let name = self.name.clone().or(installed);
-		Ok((path, name.unwrap_or_else(|| outline.name.clone()), outline))
+		let written = Some(outline.name.clone()).filter(|name| is_name(name));
+		let name = self.name.clone().or(installed).or(written);
+		// What a file says of itself may be no name; its own always is one.
+		let name = name.unwrap_or_else(|| {
+			let stem = path.file_stem().unwrap_or_default();
+			let stem = stem.to_string_lossy().replace(char::is_control, " ");
+			stem.chars().take(MAX_NAME / 4).collect()
+		});
+		Ok((path, name, outline))
 	}
 }
 

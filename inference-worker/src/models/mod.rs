@@ -20,7 +20,8 @@ use aria_kernels::{Backend, I2Block};
 use aria_primitives::{ModelId, provenance::OperationCount};
 use engine::EngineHandle;
 use std::{
-	path::PathBuf,
+	ffi::OsStr,
+	path::{Path, PathBuf},
 	sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 	time::{Duration, Instant},
 };
@@ -64,6 +65,16 @@ struct Entry {
 	config: ModelConfig,
 	/// What is known once it was loaded.
 	facts: OnceLock<Facts>,
+}
+
+impl Entry {
+	/// Whether a client may mean it by the name of its file, with or without the ending: other servers call models so.
+	fn is_file(&self, name: &str) -> bool {
+		let part = |part: fn(&Path) -> Option<&OsStr>| self.path.as_deref().and_then(part);
+		part(Path::file_name).is_some_and(|file| file == name)
+			|| part(Path::file_stem).is_some_and(|stem| stem == name)
+			|| name.strip_suffix(".gguf") == Some(&*self.name)
+	}
 }
 
 enum Residency {
@@ -248,11 +259,30 @@ impl Models {
 		self.take(0)
 	}
 
-	/// The model of this name. One that is not in memory begins to be loaded.
+	/// The model of this name, or else the one model whose file is called so. One that is not in memory begins to be
+	/// loaded.
 	pub fn get(&self, name: &str) -> Result<Served, Unavailable> {
-		let mut entries = self.0.entries.iter();
-		let index = entries.position(|entry| &*entry.name == name);
-		self.take(index.ok_or(Unavailable::Unknown)?)
+		self.take(self.index(name).ok_or(Unavailable::Unknown)?)
+	}
+
+	/// The model that [`Self::get`] means, as lists show it.
+	pub fn listed(&self, name: &str) -> Option<Listed> {
+		let index = self.index(name)?;
+		self.list().into_iter().nth(index)
+	}
+
+	fn index(&self, name: &str) -> Option<usize> {
+		let entries = || self.0.entries.iter();
+		if let Some(index) = entries().position(|entry| &*entry.name == name) {
+			return Some(index);
+		}
+		let mut files = entries()
+			.enumerate()
+			.filter(|(_, entry)| entry.is_file(name));
+		match (files.next(), files.next()) {
+			(Some((index, _)), None) => Some(index),
+			_ => None,
+		}
 	}
 
 	/// The model with this root, once it is loaded; `None` if it is none of these. Models whose roots are not known

@@ -95,3 +95,44 @@ async fn limits_of_a_key_should_be_told_and_kept() {
 	assert_eq!(reply.error(429).2, "rate_limit_exceeded");
 	assert_eq!(reply.header("x-ratelimit-remaining-tokens"), Some("0"));
 }
+
+#[tokio::test]
+async fn key_should_be_needed_except_for_health_when_configured() {
+	let server = Server::start(&DEMO, 8, Some("secret")).await;
+	let expected = (
+		"authentication_error".to_owned(),
+		Value::Null,
+		json!("invalid_api_key"),
+	);
+	for headers in [
+		"",
+		"authorization: Bearer wrong\r\n",
+		"authorization: secret\r\n",
+		"authorization: Basic secret\r\n",
+	] {
+		for (method, path) in [
+			("POST", "/v1/completions"),
+			("POST", "/chat/completions"),
+			("GET", "/v1/models"),
+			("GET", "/v1/receipts/0x00"),
+		] {
+			let reply = server.send(method, path, headers, b"{}").await;
+			assert_eq!(reply.error(401), expected, "{path} {headers}");
+		}
+	}
+	for scheme in ["Bearer", "bearer"] {
+		let headers = format!("authorization: {scheme} secret\r\n");
+		let reply = server.send("GET", "/v1/models", &headers, b"").await;
+		assert_eq!(reply.status, 200);
+	}
+	for path in ["/health", "/v1/health"] {
+		let reply = server.get(path).await;
+		assert_eq!(
+			(reply.status, reply.json()),
+			(200, json!({ "status": "ok" }))
+		);
+	}
+	let open = Server::demo().await;
+	let any = "authorization: Bearer anything\r\n";
+	assert_eq!(open.send("GET", "/models", any, b"").await.status, 200);
+}

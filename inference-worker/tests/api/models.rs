@@ -77,3 +77,79 @@ async fn model_should_be_loaded_when_a_request_names_it() {
 	let nobody = server.complete(json!({ "model": "third" })).await;
 	assert_eq!(nobody.error(404), field("model", "model_not_found"));
 }
+
+#[tokio::test]
+async fn models_should_be_listed_with_context_and_root() {
+	let server = Server::demo().await;
+	let list = server.get("/v1/models").await.json();
+	assert_eq!(list["object"], "list");
+	let model = &list["data"][0];
+	assert_eq!(model["id"], "aria-demo");
+	assert_eq!(model["owned_by"], "aria");
+	assert_eq!(model["meta"]["context_length"], 256);
+	let root = format!("0x{}", hex::encode(DEMO.id.as_bytes()));
+	assert_eq!(model["meta"]["model_root"], root);
+	// Embedding 2048 x 256; 6 blocks of 786_432 ternary weights and 1_536 in norms; the last norm.
+	let parameters = 2048 * 256 + 6 * (786_432 + 1_536) + 256;
+	assert_eq!(model["meta"]["n_params"], parameters);
+	assert_eq!(&server.get("/v1/models/aria-demo").await.json(), model);
+	assert_eq!(&server.get("/models").await.json()["data"][0], model);
+	assert_eq!(
+		server.get("/v1/models/nobody/else").await.error(404),
+		field("model", "model_not_found")
+	);
+}
+
+#[tokio::test]
+async fn models_should_be_found_by_the_names_of_their_files() {
+	let dir = tempfile::tempdir().unwrap();
+	let choice = |file: &str, own: &str| -> ModelChoice {
+		let path = dir.path().join(file);
+		let mut model = support::synth::model(1);
+		model.text("general.name", own);
+		std::fs::write(&path, model.bytes()).unwrap();
+		path.into()
+	};
+	let long = "n".repeat(201);
+	// The last ones can't be called as they call themselves.
+	let choices = [
+		choice("one-q2.gguf", "One"),
+		choice("two.gguf", "org/Two 2B"),
+		choice("three.gguf", " "),
+		choice("four.gguf", "a\nb"),
+		choice("five.gguf", &long),
+	];
+	let models = Models::open(&choices, None, backend(), Options::default(), None, None).unwrap();
+	let engine = models.wait_for_first().await.unwrap().engine;
+	let metrics = Metrics::new(&Registry::new()).unwrap();
+	let server = Server::of(models, engine, metrics, Guard::default()).await;
+	let list = server.get("/v1/models").await.json();
+	let ids: Vec<_> = list["data"]
+		.as_array()
+		.unwrap()
+		.iter()
+		.map(|model| model["id"].clone())
+		.collect();
+	assert_eq!(
+		json!(ids),
+		json!(["One", "org/Two 2B", "three", "four", "five"])
+	);
+	for (name, id) in [
+		("One.gguf", "One"),
+		("one-q2.gguf", "One"),
+		("one-q2", "One"),
+		("org%2FTwo%202B", "org/Two 2B"),
+		("two", "org/Two 2B"),
+		("three.gguf", "three"),
+	] {
+		let model = server.get(&format!("/v1/models/{name}")).await.json();
+		assert_eq!(model["id"], id, "{name}");
+	}
+	let answer = server
+		.complete(json!({ "model": "one-q2.gguf" }))
+		.await
+		.json();
+	assert_eq!(answer["model"], "One");
+	let reply = server.complete(json!({ "model": "six.gguf" })).await;
+	assert_eq!(reply.error(404), field("model", "model_not_found"));
+}

@@ -305,3 +305,67 @@ async fn web_pages_should_need_permission() {
 		(200, Some("*"))
 	);
 }
+
+#[tokio::test]
+async fn client_that_sends_all_of_a_long_body_should_see_why_it_is_refused() {
+	let server = Server::demo().await;
+	let body = vec![b' '; (8 << 20) + 2];
+	for _ in 0..5 {
+		let mut socket = server.open("POST", "/v1/completions", "", &body).await;
+		let mut bytes = Vec::new();
+		socket.read_to_end(&mut bytes).await.unwrap();
+		assert_eq!(
+			parse(&bytes).error(413),
+			request_error(json!("request_too_large"))
+		);
+	}
+}
+
+#[tokio::test]
+async fn compressed_bodies_should_be_read_up_to_the_same_length() {
+	use flate2::{
+		Compression,
+		write::{GzEncoder, ZlibEncoder},
+	};
+	use std::io::Write;
+	let server = Server::demo().await;
+	let gzip = |bytes: &[u8]| {
+		let mut writer = GzEncoder::new(Vec::new(), Compression::fast());
+		writer.write_all(bytes).unwrap();
+		writer.finish().unwrap()
+	};
+	let zlib = |bytes: &[u8]| {
+		let mut writer = ZlibEncoder::new(Vec::new(), Compression::fast());
+		writer.write_all(bytes).unwrap();
+		writer.finish().unwrap()
+	};
+	let send = async |encoding: &str, body: &[u8]| {
+		let header = format!("content-encoding: {encoding}\r\n");
+		server.send("POST", "/v1/completions", &header, body).await
+	};
+	let body = story().to_string();
+	let expected = server.complete(json!({})).await.json()["choices"].clone();
+	for (encoding, body) in [
+		("gzip", gzip(body.as_bytes())),
+		("X-GZIP", gzip(body.as_bytes())),
+		("deflate", zlib(body.as_bytes())),
+		("identity", body.clone().into_bytes()),
+	] {
+		let reply = send(encoding, &body).await;
+		assert_eq!(reply.status, 200, "{encoding}: {}", reply.body);
+		assert_eq!(reply.json()["choices"], expected);
+	}
+	let bomb = gzip(&vec![b' '; (8 << 20) + 1]);
+	assert!(bomb.len() < 100_000);
+	let reply = send("gzip", &bomb).await;
+	assert_eq!(reply.error(413), request_error(json!("request_too_large")));
+	let reply = send("gzip", body.as_bytes()).await;
+	assert_eq!(reply.error(400), request_error(Value::Null));
+	for encoding in ["br", "gzip, gzip", "gzip\r\ncontent-encoding: gzip"] {
+		let reply = send(encoding, &gzip(body.as_bytes())).await;
+		assert_eq!(
+			reply.error(415),
+			request_error(json!("unsupported_encoding"))
+		);
+	}
+}

@@ -212,6 +212,35 @@ async fn calls_should_be_items_and_their_results_go_on() {
 }
 
 #[tokio::test]
+async fn replayed_refusals_and_thoughts_should_be_taken() {
+	let mut file = support::synth::model(1);
+	let template = "{% for m in messages %}{{ m.role }}/{{ m.reasoning_content }}/{{ m.content }};{% endfor %}";
+	file.text("tokenizer.chat_template", template);
+	let model = Arc::new(Model::from_bytes(&file.bytes(), "s", Packing::Dense).unwrap());
+	let server = Server::start(&model, 8, None).await;
+	let thought = |text: &str| {
+		json!({
+			"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA",
+			"content": [{ "type": "reasoning_text", "text": text }],
+		})
+	};
+	let input = json!([
+		thought("Hm."),
+		{ "type": "message", "role": "assistant", "id": null, "content": [{ "type": "refusal", "refusal": "No." }] },
+		{ "type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": null },
+		{ "role": "assistant", "content": "A" },
+		thought("Not said."),
+		{ "role": "user", "content": [{ "type": "input_text", "text": "B" }] },
+	]);
+	let answer = server
+		.respond(json!({ "input": input, "max_output_tokens": 1 }))
+		.await
+		.json();
+	let prompt = model.tokenizer.decode(&verified(&answer, &model).prompt);
+	assert_eq!(prompt, "assistant/Hm./No.;assistant//A;user//B;");
+}
+
+#[tokio::test]
 async fn logprobs_should_stand_with_the_text() {
 	let server = Server::demo().await;
 	let asked = json!({ "include": ["message.output_text.logprobs"], "top_logprobs": 2 });
@@ -293,6 +322,17 @@ async fn what_can_not_be_obeyed_should_be_named() {
 			"max_output_tokens",
 			"invalid_value",
 		),
+		(
+			json!({ "max_tokens": 5 }),
+			"max_tokens",
+			"unsupported_parameter",
+		),
+		(
+			json!({ "response_format": { "type": "json_object" } }),
+			"response_format",
+			"unsupported_parameter",
+		),
+		(json!({ "n": 2 }), "n", "unsupported_parameter"),
 		(json!({ "metadata": 5 }), "metadata", "invalid_type"),
 		(json!({ "include": 5 }), "include", "invalid_type"),
 		(

@@ -130,3 +130,21 @@ async fn verification_should_wait_in_the_queue() {
 	assert_eq!(reply.error(429).2, json!("queue_full"));
 	drop((running, waiting));
 }
+
+#[tokio::test]
+async fn request_id_should_be_echoed_when_it_is_sane() {
+	let server = Server::demo().await;
+	let echoed = async |headers: &str| {
+		let reply = server.send("GET", "/health", headers, b"").await;
+		reply.header("x-request-id").unwrap().to_owned()
+	};
+	assert_eq!(echoed("x-request-id: abc-1\r\n").await, "abc-1");
+	for headers in [
+		String::new(),
+		format!("x-request-id: {}\r\n", "a".repeat(129)),
+		"x-request-id: two words\r\n".into(),
+	] {
+		let made = echoed(&headers).await;
+		assert_eq!((made.len(), &made[..4]), (36, "req-"));
+	}
+}

@@ -283,3 +283,38 @@ async fn tools_that_are_wrong_should_be_named() {
 		assert_eq!(reply.error(400), field(param, code), "{change}");
 	}
 }
+
+#[tokio::test]
+async fn integers_that_a_grammar_would_alter_should_be_refused() {
+	let server = Server::demo().await;
+	let calling = |n: Value| {
+		let parameters =
+			json!({ "properties": { "n": n }, "required": ["n"], "additionalProperties": false });
+		json!({ "tools": [tool("f", parameters)], "tool_choice": "required" })
+	};
+	let large = calling(json!({ "const": 9_007_199_254_740_993_i64 }));
+	let reply = server.chat(asking(large.clone())).await;
+	assert_eq!(reply.error(400), field("tools[0]", "unsupported_value"));
+	// Where nothing is held to it, the model is told it as it is.
+	let free = json!({ "tool_choice": "auto", "parallel_tool_calls": true });
+	let told = with(asking(large), free);
+	let prompt = server.post("/apply-template", told).await.json();
+	assert!(
+		prompt["prompt"]
+			.as_str()
+			.unwrap()
+			.contains("9007199254740993")
+	);
+	// Bounds hold all the same: one integer is left between these.
+	let bounds = json!({ "type": "integer", "minimum": 9_007_199_254_740_993_i64, "maximum": 9_007_199_254_740_995_i64 });
+	let answer = server.chat(asking(calling(bounds))).await.json();
+	assert_eq!(only_call(&answer).1["n"], 9_007_199_254_740_994_i64);
+	// More than values hold.
+	let body = asking(calling(json!({ "maximum": 1 }))).to_string();
+	let body = body.replace("\"maximum\":1", "\"maximum\":123456789012345678901");
+	let body = body.replacen('{', "{\"model\":\"aria-demo\",", 1);
+	let reply = server
+		.send("POST", "/v1/chat/completions", "", body.as_bytes())
+		.await;
+	assert_eq!(reply.error(400), field("tools", "unsupported_value"));
+}

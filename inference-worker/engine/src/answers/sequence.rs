@@ -284,10 +284,11 @@ impl Sequence {
 			allowed: allowed.as_deref(),
 		};
 		let token = sampler::choose(logits, &rules, position as u32);
-		let logprob = match logits {
-			Logits::All(all) if self.wants_logprobs() => Some(sampler::logprob(all, token)),
+		let shown = match logits {
+			Logits::All(all) if self.wants_logprobs() => Some(sampler::shown(all, &rules)),
 			_ => None,
 		};
+		let logprob = shown.as_deref().map(|all| sampler::logprob(all, token));
 		if let Some(history) = &mut self.history {
 			history.output(token);
 		}
@@ -296,9 +297,11 @@ impl Sequence {
 		}
 		match &mut self.task {
 			Task::Generate { request, .. } => {
-				let top = match (logits, request.top_logprobs) {
-					(Logits::All(all), 1..) => sampler::best(all, request.top_logprobs.into())
+				let top = match (shown.as_deref(), request.top_logprobs) {
+					(Some(all), 1..) => sampler::best(all, request.top_logprobs.into())
 						.into_iter()
+						// No alternative is one that can't be chosen.
+						.filter(|best| best.logit > f32::NEG_INFINITY)
 						.map(|best| (best.id, sampler::logprob(all, best.id)))
 						.collect(),
 					_ => Vec::new(),

@@ -60,9 +60,10 @@ pub struct TokenEvent {
 	pub id: u32,
 	/// Text that became certain with this token: empty while a character or a possible stop text is incomplete.
 	pub text: String,
-	/// Natural logarithm of the token's probability before temperature; zero unless asked for.
+	/// Natural logarithm of the token's probability after bias, penalties, grammar and temperature, where 0 counts as 1;
+	/// zero unless asked for.
 	pub logprob: f32,
-	/// The best tokens at this position with their log probabilities, best first.
+	/// The best tokens at this position that could be chosen, with their log probabilities, best first.
 	pub top: Vec<(u32, f32)>,
 }
 

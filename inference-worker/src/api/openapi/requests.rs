@@ -170,8 +170,14 @@ pub(super) enum Texts {
 #[derive(ToSchema)]
 pub(super) struct ChatMessage {
 	role: Role,
-	/// May be absent only where the assistant called functions.
+	/// May be absent only where the assistant called functions, or refused.
 	content: Option<Content>,
+	/// Who speaks, for templates that show it.
+	name: Option<String>,
+	/// What the assistant said in place of content.
+	refusal: Option<String>,
+	/// What the assistant thought, for templates that show it.
+	reasoning_content: Option<String>,
 	/// Calls of the assistant.
 	tool_calls: Option<Vec<ToolCall>>,
 	/// The call to which a `tool` answers.
@@ -197,9 +203,23 @@ pub(super) enum Content {
 }
 
 #[derive(ToSchema, Serialize)]
-pub(super) struct ContentPart {
-	r#type: PartType,
-	text: String,
+#[serde(untagged)]
+pub(super) enum ContentPart {
+	Text {
+		r#type: PartType,
+		text: String,
+	},
+	/// What the assistant said in place of text.
+	Refusal {
+		r#type: RefusalType,
+		refusal: String,
+	},
+}
+
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RefusalType {
+	Refusal,
 }
 
 #[derive(ToSchema, Serialize)]
@@ -334,6 +354,32 @@ pub(super) enum InputItem {
 	Message(InputMessage),
 	Call(InputCall),
 	Output(CallOutput),
+	Reasoning(InputReasoning),
+}
+
+/// What the assistant thought before its next item, for templates that show it. What is encrypted is passed over.
+#[derive(ToSchema, Serialize)]
+pub(super) struct InputReasoning {
+	r#type: ReasoningType,
+	content: Option<Vec<ReasoningPart>>,
+}
+
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReasoningType {
+	Reasoning,
+}
+
+#[derive(ToSchema, Serialize)]
+pub(super) struct ReasoningPart {
+	r#type: ReasoningPartType,
+	text: String,
+}
+
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReasoningPartType {
+	ReasoningText,
 }
 
 /// A message; its type may be left out.

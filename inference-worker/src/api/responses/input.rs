@@ -17,13 +17,42 @@ fn said(role: &str, content: String) -> Message {
 	}
 }
 
+/// Takes a text, if it is one and belongs here; whatever happens, none is left for later.
+fn take_if(belongs: bool, text: &mut String) -> Option<String> {
+	Some(std::mem::take(text)).filter(|text| belongs && !text.is_empty())
+}
+
 fn text<'a>(item: &'a Value, name: &str, at: &str) -> Result<&'a str, ApiError> {
 	let text = item[name].as_str();
 	text.ok_or_else(|| wrong_type(&format!("{at}.{name}"), "a string"))
 }
 
-/// Adds an item of the list to the conversation.
-fn add(item: &Value, index: usize, messages: &mut Vec<Message>) -> Result<(), ApiError> {
+/// What the assistant thought, as far as the item has it in words; what is encrypted only its maker can read.
+fn thought(item: &Value, at: &str) -> Result<String, ApiError> {
+	let parts = match &item["content"] {
+		Value::Null => return Ok(String::new()),
+		Value::Array(parts) => parts,
+		_ => return Err(wrong_type(&format!("{at}.content"), "a list")),
+	};
+	let piece = |(index, part): (usize, &Value)| match part["type"].as_str() {
+		Some("reasoning_text" | "text") => {
+			text(part, "text", &format!("{at}.content[{index}]")).map(str::to_owned)
+		}
+		_ => {
+			let at = format!("{at}.content[{index}].type");
+			Err(wrong_type(&at, "reasoning_text"))
+		}
+	};
+	parts.iter().enumerate().map(piece).collect()
+}
+
+/// Adds an item of the list to the conversation. `thoughts` are those of the assistant before what it says next.
+fn add(
+	item: &Value,
+	index: usize,
+	messages: &mut Vec<Message>,
+	thoughts: &mut String,
+) -> Result<(), ApiError> {
 	let at = format!("input[{index}]");
 	if !item.is_object() {
 		return Err(wrong_type(&at, "an object"));
@@ -45,11 +74,13 @@ fn add(item: &Value, index: usize, messages: &mut Vec<Message>) -> Result<(), Ap
 					return Err(ApiError::invalid(at, message).with_code("invalid_value"));
 				}
 			};
-			messages.push(said(
-				role,
-				content(&item["content"], &format!("{at}.content"))?,
-			));
+			let own = take_if(role == "assistant", thoughts);
+			messages.push(Message {
+				reasoning_content: own,
+				..said(role, content(&item["content"], &format!("{at}.content"))?)
+			});
 		}
+		"reasoning" => *thoughts += &thought(item, &at)?,
 		"function_call" => {
 			let id = text(item, "call_id", &at)?;
 			let call = tool_call(id, text(item, "name", &at)?, text(item, "arguments", &at)?);
@@ -58,6 +89,7 @@ fn add(item: &Value, index: usize, messages: &mut Vec<Message>) -> Result<(), Ap
 				Some(last) if last.role == "assistant" => last.tool_calls.push(call),
 				_ => messages.push(Message {
 					tool_calls: vec![call],
+					reasoning_content: take_if(true, thoughts),
 					..said("assistant", String::new())
 				}),
 			}
@@ -105,8 +137,9 @@ pub(super) fn conversation(
 	match fields.get("input") {
 		Some(Value::String(text)) => messages.push(said("user", text.clone())),
 		Some(Value::Array(items)) if !items.is_empty() => {
+			let mut thoughts = String::new();
 			for (index, item) in items.iter().enumerate() {
-				add(item, index, &mut messages)?;
+				add(item, index, &mut messages, &mut thoughts)?;
 			}
 		}
 		Some(_) => {

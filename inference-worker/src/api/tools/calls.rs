@@ -1,7 +1,8 @@
 //! Calls of functions in what a model writes, found as it is written.
 
 use crate::api::random_hex;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
@@ -71,6 +72,8 @@ pub(in crate::api) struct Reader {
 	state: State,
 	/// What is not decided yet.
 	held: String,
+	/// Whether no more text comes.
+	ended: bool,
 	items: Vec<Item>,
 }
 
@@ -129,18 +132,73 @@ fn head(text: &str) -> Result<(String, usize), Miss> {
 	}
 }
 
-/// A call in any other form of the same object.
+/// A call in any other form of the same object. Arguments stay as they were written, all digits of numbers among them.
+#[derive(Deserialize)]
+struct Whole<'a> {
+	name: String,
+	#[serde(borrow)]
+	arguments: Option<&'a RawValue>,
+	#[serde(borrow)]
+	parameters: Option<&'a RawValue>,
+}
+
 fn whole(text: &str) -> Option<(String, String)> {
-	let value: Value = serde_json::from_str(text.trim()).ok()?;
-	let name = value.get("name")?.as_str()?.to_owned();
-	let arguments = value.get("arguments").or_else(|| value.get("parameters"));
-	let arguments = match arguments {
-		None => "{}".to_owned(),
-		Some(Value::Object(map)) => Value::from(map.clone()).to_string(),
-		Some(Value::String(text)) if text.trim_start().starts_with('{') => text.clone(),
-		Some(_) => return None,
-	};
-	Some((name, arguments))
+	let call: Whole<'_> = serde_json::from_str(text).ok()?;
+	let arguments = call
+		.arguments
+		.or(call.parameters)
+		.map_or("{}", RawValue::get);
+	let object = |text: &str| text.trim_start().starts_with('{');
+	if object(arguments) {
+		return Some((call.name, arguments.to_owned()));
+	}
+	// An object in a text.
+	let text: String = serde_json::from_str(arguments).ok()?;
+	object(&text).then_some((call.name, text))
+}
+
+/// Where the object ends of which so many brackets are open: after its last bracket, or before a mark outside of its
+/// texts, after which it can't go on. `None` if more is needed to know.
+fn end_of_object(text: &str, mut depth: usize) -> Option<usize> {
+	let (mut string, mut escape) = (false, false);
+	for (at, byte) in text.bytes().enumerate() {
+		match byte {
+			_ if escape => escape = false,
+			b'\\' if string => escape = true,
+			b'"' => string = !string,
+			b'{' | b'[' if !string => depth += 1,
+			b'}' | b']' if !string => {
+				depth = depth.saturating_sub(1);
+				if depth == 0 {
+					return Some(at + 1);
+				}
+			}
+			b'<' if !string && text[at..].starts_with(CLOSE) => return Some(at),
+			_ => {}
+		}
+	}
+	None
+}
+
+/// Where the text of a call ends, and where the mark after it does. Marks inside texts of its object are none. `None`
+/// if more is needed to know.
+fn end_of_call(body: &str) -> Option<(usize, usize)> {
+	let marked = || body.find(CLOSE).map(|at| (at, at + CLOSE.len()));
+	let object = body.trim_start();
+	let before = body.len() - object.len();
+	if object.is_empty() {
+		return None;
+	}
+	if !object.starts_with('{') {
+		return marked();
+	}
+	let end = before + end_of_object(object, 0)?;
+	let mut rest = &body[end..];
+	match take(&mut rest, CLOSE) {
+		Ok(()) => Some((end, body.len() - rest.len())),
+		Err(Miss::Unfinished) => None,
+		Err(Miss::Other) => marked(),
+	}
 }
 
 /// Bytes at the end of a text that may be space before a call, and the beginning of its mark.
@@ -162,6 +220,7 @@ impl Reader {
 			untagged: false,
 			state: State::Text,
 			held: String::new(),
+			ended: false,
 			items: Vec::new(),
 		}
 	}
@@ -229,6 +288,8 @@ impl Reader {
 	/// Ends the answer; returns what was held back.
 	pub(in crate::api) fn finish(&mut self) -> Vec<Part> {
 		let mut parts = Vec::new();
+		self.ended = true;
+		while !self.functions.is_empty() && self.step(&mut parts) {}
 		let rest = std::mem::take(&mut self.held);
 		match self.state {
 			// Space around calls is nobody's.
@@ -306,18 +367,21 @@ impl Reader {
 		if self.untagged {
 			return self.no_call(opening, parts);
 		}
-		let Some(end) = body.find(CLOSE) else {
+		let naive = || body.find(CLOSE).map(|at| (at, at + CLOSE.len()));
+		// An object that never ends is none.
+		let ends = end_of_call(body).or_else(|| naive().filter(|_| self.ended));
+		let Some((end, after)) = ends else {
 			return false;
 		};
 		match whole(&body[..end]).filter(|(name, _)| known(name)) {
 			Some((name, arguments)) => {
-				self.take(opening + end + CLOSE.len());
+				self.take(opening + after);
 				self.call(name, parts);
 				self.arguments(arguments, parts);
 				self.state = State::Text;
 				true
 			}
-			None => self.no_call(opening + end + CLOSE.len(), parts),
+			None => self.no_call(opening + after, parts),
 		}
 	}
 
@@ -368,16 +432,21 @@ impl Reader {
 		end.is_some()
 	}
 
-	/// The end of the object, and the mark after it. Anything else is text again.
+	/// The end of the object, other fields of it before that, and the mark after it. Anything else is text again.
 	fn read_tail(&mut self) -> bool {
-		let mut rest = &self.held[..];
-		let closing = if self.untagged { "" } else { CLOSE };
-		for token in ["}", closing] {
-			match take(&mut rest, token) {
-				Ok(()) => {}
-				Err(Miss::Unfinished) => return false,
-				Err(Miss::Other) => break,
-			}
+		let mut rest = self.held.trim_start();
+		match rest.as_bytes().first() {
+			None => return false,
+			Some(b',' | b'}') => match end_of_object(rest, 1) {
+				Some(end) => rest = &rest[end..],
+				None => return false,
+			},
+			Some(_) => {}
+		}
+		if !self.untagged
+			&& let Err(Miss::Unfinished) = take(&mut rest, CLOSE)
+		{
+			return false;
 		}
 		self.held = rest.to_owned();
 		self.state = State::Text;

@@ -66,7 +66,57 @@ fn tagged_calls_should_be_found_between_texts() {
 	);
 	check(
 		"<tool_call>{\"arguments\": {\"a\": [1]}, \"name\": \"time\"}</tool_call>done",
-		&["time({\"a\":[1]})", "done"],
+		&["time({\"a\": [1]})", "done"],
+	);
+}
+
+#[test]
+fn marks_inside_texts_should_end_nothing() {
+	check(
+		"<tool_call>{\"name\": \"time\", \"arguments\": {\"a\": \"</tool_call> <tool_call>\"}}</tool_call>",
+		&["time({\"a\": \"</tool_call> <tool_call>\"})"],
+	);
+	check(
+		"<tool_call>{\"arguments\": {\"a\": \"} </tool_call>\"}, \"name\": \"time\"}</tool_call>on",
+		&["time({\"a\": \"} </tool_call>\"})", "on"],
+	);
+	// A text that never ends is no reason to lose what follows.
+	check(
+		"<tool_call>{\"arguments\": \"</tool_call>\n<tool_call>{\"name\": \"time\", \"arguments\": {}}</tool_call>",
+		&["<tool_call>{\"arguments\": \"</tool_call>", "time({})"],
+	);
+}
+
+#[test]
+fn fields_after_the_arguments_should_belong_to_the_call() {
+	for rest in [
+		", \"id\": \"} </tool_call>\", \"more\": [{\"a\": 1}]}",
+		" , \"id\": 1 }\n",
+		// Not closed.
+		", \"id\": 1",
+	] {
+		check(
+			&format!(
+				"<tool_call>{{\"name\": \"time\", \"arguments\": {{\"a\": 1}}{rest}</tool_call>\n<tool_call>{{\"name\": \"weather\", \"arguments\": {{}}}}</tool_call>"
+			),
+			&["time({\"a\": 1})", "weather({})"],
+		);
+	}
+	check(
+		"{\"name\": \"time\", \"parameters\": {}, \"id\": 1}; {\"name\": \"weather\", \"parameters\": {}}",
+		&["time({})", "weather({})"],
+	);
+}
+
+#[test]
+fn arguments_should_be_as_they_were_written() {
+	check(
+		"<tool_call>{\"id\": 1, \"name\": \"time\", \"arguments\": {\"b\": 9007199254740993123456789, \"a\":1.50}}</tool_call>",
+		&["time({\"b\": 9007199254740993123456789, \"a\":1.50})"],
+	);
+	check(
+		"<tool_call>{\"id\": 1, \"name\": \"time\", \"arguments\": \"{\\\"a\\\": 1}\"}</tool_call>",
+		&["time({\"a\": 1})"],
 	);
 }
 

@@ -165,12 +165,12 @@ impl Tools {
 			"auto" => return Ok(true),
 			"required" => self.required = true,
 			"function" => {
-				let name = match kind {
-					Kind::Response => &choice["name"],
-					_ => &choice["function"]["name"],
+				let (name, at) = match kind {
+					Kind::Response => (&choice["name"], "tool_choice.name"),
+					_ => (&choice["function"]["name"], "tool_choice.function.name"),
 				};
 				let name = name.as_str();
-				let name = name.ok_or_else(|| wrong_type("tool_choice.name", "a string"))?;
+				let name = name.ok_or_else(|| wrong_type(at, "a string"))?;
 				(self.required, self.parallel) = (true, false);
 				self.allow(&[name])?;
 			}
@@ -245,15 +245,33 @@ impl Tools {
 
 	/// The grammar of answers, where they are not free: calls as the model was told to write them, beside text that is
 	/// free or of the given form.
+	///
+	/// # Errors
+	///
+	/// 400 about a schema that calls can't be held to exactly.
 	pub(super) fn grammar(
 		&mut self,
 		format: CallFormat,
 		form: Option<&Grammar>,
-	) -> Option<Grammar> {
+	) -> Result<Option<Grammar>, ApiError> {
 		// Text of a form may look like a call.
 		self.bare = form.is_none() || self.required || format == CallFormat::Bare;
 		let strict = self.callable().any(|function| function.strict);
 		let free = !self.required && self.parallel && !strict && form.is_none();
-		(!free).then(|| grammar::of_calls(self, format, form))
+		if free {
+			return Ok(None);
+		}
+		for (index, function) in self.functions.iter().enumerate() {
+			let number = grammar::inexact(&function.parameters);
+			if let Some(number) = number.filter(|_| function.callable) {
+				let message = format!(
+					"tools: the parameters of {:?} have the integer {number}, and calls are held to integers up to 2^53 alone",
+					function.name
+				);
+				let at = format!("tools[{index}]");
+				return Err(ApiError::invalid(at, message).with_code("unsupported_value"));
+			}
+		}
+		Ok(Some(grammar::of_calls(self, format, form)))
 	}
 }

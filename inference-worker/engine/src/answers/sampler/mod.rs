@@ -6,7 +6,7 @@ use crate::pass::logits::{Logits, MAX_BEST, Need};
 use aria_kernels::{Candidate, math, scalar};
 use aria_primitives::receipt::{Constraints, Sampling};
 use sp_crypto_hashing::blake2_256;
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 /// Domain of the generator's hash.
 const DOMAIN: &[u8] = b"aria-sample-v1";
@@ -57,6 +57,13 @@ pub struct Rules<'a> {
 	pub history: &'a History,
 	/// Tokens that the grammar allows, one bit each; none if there is no grammar.
 	pub allowed: Option<&'a [u32]>,
+}
+
+impl Rules<'_> {
+	/// Whether logits stay as they are.
+	fn change_nothing(&self) -> bool {
+		self.constraints.is_empty() && self.allowed.is_none() && !needs_history(self.sampling)
+	}
 }
 
 /// Tokens of the prompt and of the answer, with how often they occur in the answer.
@@ -147,17 +154,26 @@ fn adjusted(logits: &[f32], rules: &Rules<'_>) -> Vec<f32> {
 pub fn choose(logits: Logits<'_>, rules: &Rules<'_>, position: u32) -> u32 {
 	match logits {
 		Logits::Best(best) => sample_best(best, rules.sampling, position),
-		Logits::All(all) => {
-			let plain = rules.constraints.is_empty()
-				&& rules.allowed.is_none()
-				&& !needs_history(rules.sampling);
-			if plain {
-				sample_all(all, rules.sampling, position)
-			} else {
-				sample_all(&adjusted(all, rules), rules.sampling, position)
-			}
+		Logits::All(all) if rules.change_nothing() => sample_all(all, rules.sampling, position),
+		Logits::All(all) => sample_all(&adjusted(all, rules), rules.sampling, position),
+	}
+}
+
+/// The logits that log probabilities are of: after bias, penalties, grammar and temperature, where 0 counts as 1; before
+/// `top_k`, `top_p` and `min_p` leave tokens out.
+pub fn shown<'a>(logits: &'a [f32], rules: &Rules<'_>) -> Cow<'a, [f32]> {
+	let mut shown = match rules.change_nothing() {
+		true => Cow::Borrowed(logits),
+		false => Cow::Owned(adjusted(logits, rules)),
+	};
+	let temperature = rules.sampling.temperature_micro;
+	if temperature != 0 && temperature != 1_000_000 {
+		let temperature = temperature as f32 / MICRO;
+		for logit in shown.to_mut() {
+			*logit /= temperature;
 		}
 	}
+	shown
 }
 
 fn sample_all(logits: &[f32], sampling: &Sampling, position: u32) -> u32 {
@@ -270,7 +286,7 @@ fn nucleus(
 	}
 }
 
-/// Log probability of a token before bias, penalties, grammar and temperature.
+/// Log probability of a token; negative infinity if its logit is that.
 pub fn logprob(logits: &[f32], token: u32) -> f32 {
 	scalar::log_softmax_at(logits, token as usize)
 }

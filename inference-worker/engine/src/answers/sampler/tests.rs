@@ -49,6 +49,41 @@ fn top_k_of_one_and_tiny_top_p_should_be_greedy() {
 }
 
 #[test]
+fn shown_logits_should_be_those_that_are_drawn_from() {
+	let logits = [1.0f32, 3.0, 2.0];
+	let (mut history, mut constraints) = (History::default(), Constraints::default());
+	let plain = |sampling: &Sampling| {
+		let rules = Rules {
+			sampling,
+			constraints: &Constraints::default(),
+			history: &History::default(),
+			allowed: None,
+		};
+		shown(&logits, &rules).into_owned()
+	};
+	assert_eq!(plain(&at(0)), logits);
+	assert_eq!(plain(&at(1_000_000)), logits);
+	assert_eq!(plain(&at(2_000_000)), [0.5, 1.5, 1.0]);
+	history.output(1);
+	constraints.logit_bias = vec![(0, 4_000_000)];
+	let sampling = Sampling {
+		presence_penalty_micro: 1_000_000,
+		..at(500_000)
+	};
+	let rules = Rules {
+		sampling: &sampling,
+		constraints: &constraints,
+		history: &history,
+		allowed: Some(&[0b011]),
+	};
+	let all = shown(&logits, &rules);
+	assert_eq!(*all, [10.0, 4.0, f32::NEG_INFINITY]);
+	assert_eq!(logprob(&all, 2), f32::NEG_INFINITY);
+	let sum: f32 = (0..2).map(|token| logprob(&all, token).exp()).sum();
+	assert!((sum - 1.0).abs() < 1e-6);
+}
+
+#[test]
 fn frequencies_should_follow_the_probabilities() {
 	let logits = [0.0f32, 3.0f32.ln()];
 	let ones = (0..4000)

@@ -64,9 +64,12 @@ pub struct Message {
 	/// The call that a `tool` answers.
 	#[serde(skip_serializing_if = "Option::is_none")]
 	pub tool_call_id: Option<String>,
-	/// The function that a `tool` is.
+	/// The function that a `tool` is, or who speaks.
 	#[serde(skip_serializing_if = "Option::is_none")]
 	pub name: Option<String>,
+	/// What the assistant thought before it spoke.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub reasoning_content: Option<String>,
 }
 
 /// A call of a function, as templates know it.
