@@ -3,9 +3,12 @@
 use super::Machine;
 use crate::{
 	hub::resolve,
-	receipts::{check::verify_receipt, file::ReceiptFile},
+	receipts::{
+		check::{CheckFailure, verify_receipt},
+		file::ReceiptFile,
+	},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aria_engine::model::Model;
 use clap::Args;
 use serde_json::json;
@@ -34,6 +37,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
 	let backend = machine.backend()?;
 	let model = Model::open(&resolve(&args.model)?, machine.load_options(&backend))?;
 	let failure = verify_receipt(&model, &backend, &file, &|| false).err();
+	if let Some(CheckFailure::Grammar) = failure {
+		bail!("can't verify: {}", CheckFailure::Grammar);
+	}
 	let failure = failure.map(|failure| failure.to_string());
 	match &failure {
 		_ if args.json => println!(

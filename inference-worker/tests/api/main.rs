@@ -4,6 +4,7 @@
 
 mod choices;
 mod embeddings;
+mod grammars;
 mod keys;
 mod metrics;
 mod models;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod doctor;
+mod grammars;
 mod logs;
 #[path = "../../engine/tests/vocab/published.rs"]
 mod published;

@@ -275,8 +275,18 @@ impl Sequence {
 		if self.end.is_some() || fed != self.tokens.get(position) {
 			return;
 		}
+		let allowed = match self.grammar.as_mut().map(GrammarState::allowed) {
+			Some(None) => {
+				self.end = Some(match self.task {
+					Task::Generate { .. } => End::Finished(FinishReason::Grammar),
+					// No worker can have chosen a token here.
+					Task::Recheck { .. } => End::Fault(Fault::WrongToken),
+				});
+				return;
+			}
+			allowed => allowed.flatten(),
+		};
 		let empty = History::default();
-		let allowed = self.grammar.as_mut().map(GrammarState::allowed);
 		let rules = Rules {
 			sampling: self.sampling(),
 			constraints: self.constraints(),
