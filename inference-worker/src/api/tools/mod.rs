@@ -42,6 +42,8 @@ pub(super) struct Tools {
 	parallel: bool,
 	/// Whether an object alone may be a call.
 	bare: bool,
+	/// Whether a text has a form.
+	formed: bool,
 }
 
 fn unsupported(at: String, what: &str) -> ApiError {
@@ -144,6 +146,7 @@ impl Tools {
 			required: false,
 			parallel,
 			bare: true,
+			formed: false,
 		};
 		let used = tools.choose(fields.get("tool_choice"), kind)?;
 		Ok(Some(tools).filter(|tools| used && !tools.functions.is_empty()))
@@ -240,7 +243,11 @@ impl Tools {
 	/// Finds the calls in an answer.
 	pub(super) fn reader(&self) -> Reader {
 		let names = self.callable().map(|function| function.name.clone());
-		Reader::new(names.collect(), self.bare)
+		let reader = Reader::new(names.collect(), self.bare);
+		match self.formed {
+			true => reader.formed(),
+			false => reader,
+		}
 	}
 
 	/// The grammar of answers, where they are not free: calls as the model was told to write them, beside text that is
@@ -252,6 +259,7 @@ impl Tools {
 	) -> Option<Grammar> {
 		// Text of a form may look like a call.
 		self.bare = form.is_none() || self.required || format == CallFormat::Bare;
+		self.formed = form.is_some() && !self.required;
 		let strict = self.callable().any(|function| function.strict);
 		let free = !self.required && self.parallel && !strict && form.is_none();
 		(!free).then(|| grammar::of_calls(self, format, form))
