@@ -208,7 +208,7 @@ fn refusals_should_be_short_and_without_the_library_s_stack() {
 		// These it quotes.
 		Grammar::Lark(format!("start: \"a\" {}", "x".repeat(60_000))),
 		Grammar::Lark(format!("start: {}\"a\"", "(".repeat(5000))),
-		Grammar::JsonSchema(format!(r#"{{"$ref":"#/{}"}}"#, "r".repeat(30_000))),
+		Grammar::JsonSchema(format!(r##"{{"$ref":"#/{}"}}"##, "r".repeat(30_000))),
 		Grammar::JsonSchema(format!(r#"{{"type":"{}"}}"#, "t".repeat(30_000))),
 	] {
 		let Err(EngineError::Grammar(message)) = ask(grammar.clone(), 0) else {
