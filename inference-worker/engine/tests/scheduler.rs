@@ -11,6 +11,7 @@ use aria_engine::{
 		alone::generate,
 		request::{check, prepare},
 	},
+	grammar::Purpose,
 	model::Model,
 };
 use aria_kernels::{Backend, Isa, Packing};
@@ -208,7 +209,7 @@ proptest! {
 			// The answer itself is being made meanwhile, and shares its pages.
 			scheduler.generate(prepare(&MODEL, request.clone()).unwrap(), sink(requests.len()));
 			scheduler.step();
-			scheduler.recheck(check(&MODEL, claim).unwrap(), sink(number));
+			scheduler.recheck(check(&MODEL, claim, Purpose::Claim).unwrap(), sink(number));
 		}
 		while !scheduler.is_idle() {
 			scheduler.step();
@@ -378,7 +379,7 @@ fn grammars_that_take_long_should_take_turns() {
 		logprobs: false,
 	};
 	let sink = Box::new(Channel(4, sender, Arc::default()));
-	scheduler.recheck(check(&MODEL, claim).unwrap(), sink);
+	scheduler.recheck(check(&MODEL, claim, Purpose::Claim).unwrap(), sink);
 	let (mut said, mut answers, mut found) = ([0; 4], vec![None; 4], None);
 	for pass in 1.. {
 		scheduler.step();

@@ -7,7 +7,7 @@ use crate::{
 	p2p::Network,
 	receipts::{check::check_fields, file::ReceiptFile},
 };
-use aria_engine::{EngineError, RecheckRequest};
+use aria_engine::{EngineError, RecheckRequest, grammar::Purpose};
 use aria_primitives::{
 	H256,
 	opening::{Opening, OpeningRequest},
@@ -218,7 +218,7 @@ pub(super) async fn judge(
 	}
 	let request = RecheckRequest::from(&file);
 	loop {
-		match engine.recheck(request.clone()).await {
+		match engine.recheck(request.clone(), Purpose::Claim).await {
 			Ok(Ok(_)) => return Ok(Verdict::Accept),
 			Ok(Err(fault)) => return Ok(Verdict::Reject(fault)),
 			Err(SubmitError::QueueFull(_) | SubmitError::Invalid(EngineError::GrammarsBusy(_))) => {

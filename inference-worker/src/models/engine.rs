@@ -11,6 +11,7 @@ use aria_engine::{
 		types::*,
 	},
 	error::EngineError,
+	grammar::Purpose,
 	model::Model,
 };
 use aria_kernels::Backend;
@@ -312,18 +313,23 @@ impl EngineHandle {
 	async fn check(
 		&self,
 		request: RecheckRequest,
+		purpose: Purpose,
 	) -> Result<Result<Claim, ClaimError>, SubmitError> {
 		if request.constraints.grammar.is_none() {
-			return Ok(check(&self.model, request));
+			return Ok(check(&self.model, request, purpose));
 		}
 		let model = self.model.clone();
-		let checked = tokio::task::spawn_blocking(move || check(&model, request));
+		let checked = tokio::task::spawn_blocking(move || check(&model, request, purpose));
 		checked.await.map_err(|_| SubmitError::Stopped)
 	}
 
 	/// Re-executes an answer: log probabilities, or the fault found. Dropping the future cancels.
-	pub async fn recheck(&self, request: RecheckRequest) -> Result<RecheckResult, SubmitError> {
-		let claim = match self.check(request).await? {
+	pub async fn recheck(
+		&self,
+		request: RecheckRequest,
+		purpose: Purpose,
+	) -> Result<RecheckResult, SubmitError> {
+		let claim = match self.check(request, purpose).await? {
 			Ok(claim) => Box::new(claim),
 			Err(ClaimError::Fault(fault)) => return Ok(Err(fault)),
 			Err(ClaimError::Unable(error)) => return Err(error.into()),

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
 	error::EngineError,
+	grammar::Purpose,
 	host::{Host, Lap},
 	model::Model,
 };
@@ -91,7 +92,7 @@ pub fn recheck(
 	request: &RecheckRequest,
 	cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<RecheckResult>, EngineError> {
-	let claim = match check(model, request.clone()) {
+	let claim = match check(model, request.clone(), Purpose::Claim) {
 		Ok(claim) => claim,
 		Err(ClaimError::Fault(fault)) => return Ok(Some(Err(fault))),
 		Err(ClaimError::Unable(error)) => return Err(error),

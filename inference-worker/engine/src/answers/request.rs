@@ -150,7 +150,11 @@ pub fn prepare(model: &Model, mut request: GenerateRequest) -> Result<Prepared, 
 ///
 /// The first [`Fault`]; a grammar that can't be used can't have been used. One that this machine alone can't compile is
 /// no fault.
-pub fn check(model: &Model, request: RecheckRequest) -> Result<Claim, ClaimError> {
+pub fn check(
+	model: &Model,
+	request: RecheckRequest,
+	purpose: Purpose,
+) -> Result<Claim, ClaimError> {
 	let fault = |fault| Err(ClaimError::Fault(fault));
 	let (prompt, output) = (&request.prompt, &request.output);
 	let Some((_, fed)) = output.split_last() else {
@@ -171,7 +175,7 @@ pub fn check(model: &Model, request: RecheckRequest) -> Result<Claim, ClaimError
 	if !output.iter().all(in_vocabulary) || fed.iter().any(|id| model.tokenizer.is_end(*id)) {
 		return fault(Fault::WrongToken);
 	}
-	let grammar = compile(model, &request.constraints, Purpose::Claim);
+	let grammar = compile(model, &request.constraints, purpose);
 	let grammar = grammar.map_err(|error| match error {
 		EngineError::GrammarTooCostly { .. } | EngineError::GrammarsBusy(_) => {
 			ClaimError::Unable(error)

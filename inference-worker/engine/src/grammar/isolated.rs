@@ -30,8 +30,7 @@ const NICE: i32 = 5;
 /// Stack of the thread that compiles: there, and here, where it suffices for what passed there.
 const STACK: usize = 16 << 20;
 const OWN_STACK: usize = 32 << 20;
-/// Grammars that are compiled at once, and those that wait for that, for how long at most.
-const MAX_AT_ONCE: usize = 2;
+/// Grammars that wait for others to be compiled, and for how long at most.
 const MAX_WAITING: usize = 32;
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer of the process.
@@ -113,19 +112,19 @@ pub(super) fn compile(
 	purpose: Purpose,
 ) -> Result<Compiled, EngineError> {
 	let busy = |error: io::Error| EngineError::GrammarsBusy(error.to_string());
-	let _turn = Turn::wait()?;
+	let (gate, seconds) = match purpose {
+		Purpose::Answer => (&ANSWERS, 2),
+		Purpose::Claim => (&CLAIMS, 20),
+	};
+	let _turn = gate.wait()?;
 	if let Some(program) = PROGRAM.get() {
-		try_out(program, grammar, purpose)?;
+		try_out(program, grammar, seconds)?;
 	}
 	with_stack(OWN_STACK, || compiler.compile(grammar)).map_err(busy)?
 }
 
 /// Compiles a grammar in a process of its own and leaves nothing behind.
-fn try_out(program: &PathBuf, grammar: &Grammar, purpose: Purpose) -> Result<(), EngineError> {
-	let seconds = match purpose {
-		Purpose::Answer => 2,
-		Purpose::Claim => 20,
-	};
+fn try_out(program: &PathBuf, grammar: &Grammar, seconds: u64) -> Result<(), EngineError> {
 	let busy = |error: io::Error| EngineError::GrammarsBusy(error.to_string());
 	let mut child = Command::new(program)
 		.args([WORD, &seconds.to_string()])
@@ -157,54 +156,69 @@ fn try_out(program: &PathBuf, grammar: &Grammar, purpose: Purpose) -> Result<(),
 }
 
 /// Those who compile, and those who wait for it.
+struct Gate {
+	at_once: usize,
+	queue: Mutex<Queue>,
+	freed: Condvar,
+}
+
 struct Queue {
 	running: usize,
 	waiting: usize,
 }
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue {
-	running: 0,
-	waiting: 0,
-});
-static FREED: Condvar = Condvar::new();
-
-fn queue() -> MutexGuard<'static, Queue> {
-	// Nothing is left half done there.
-	QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Claims do not keep answers waiting, nor answers claims.
+static ANSWERS: Gate = Gate::new(2);
+static CLAIMS: Gate = Gate::new(1);
 
 /// A turn to compile, for as long as it lives.
-struct Turn(());
+struct Turn<'a>(&'a Gate);
 
-impl Turn {
-	fn wait() -> Result<Self, EngineError> {
+impl Gate {
+	const fn new(at_once: usize) -> Self {
+		Self {
+			at_once,
+			queue: Mutex::new(Queue {
+				running: 0,
+				waiting: 0,
+			}),
+			freed: Condvar::new(),
+		}
+	}
+
+	fn queue(&self) -> MutexGuard<'_, Queue> {
+		// Nothing is left half done there.
+		self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+	}
+
+	fn wait(&self) -> Result<Turn<'_>, EngineError> {
 		let busy = || EngineError::GrammarsBusy("many others are being compiled".into());
-		let mut queue = queue();
+		let mut queue = self.queue();
 		if queue.waiting >= MAX_WAITING {
 			return Err(busy());
 		}
 		let end = Instant::now() + MAX_WAIT;
 		queue.waiting += 1;
-		while queue.running >= MAX_AT_ONCE {
+		while queue.running >= self.at_once {
 			let left = end.saturating_duration_since(Instant::now());
 			if left.is_zero() {
 				queue.waiting -= 1;
 				return Err(busy());
 			}
-			queue = match FREED.wait_timeout(queue, left) {
+			queue = match self.freed.wait_timeout(queue, left) {
 				Ok((queue, _)) => queue,
 				Err(poisoned) => poisoned.into_inner().0,
 			};
 		}
 		queue.waiting -= 1;
 		queue.running += 1;
-		Ok(Self(()))
+		Ok(Turn(self))
 	}
 }
 
-impl Drop for Turn {
+impl Drop for Turn<'_> {
 	fn drop(&mut self) {
-		queue().running -= 1;
-		FREED.notify_one();
+		self.0.queue().running -= 1;
+		self.0.freed.notify_one();
 	}
 }

@@ -23,13 +23,13 @@ use llguidance::{
 	toktrie::{TokRxInfo, TokTrie},
 };
 
-/// For whom a grammar is compiled.
+/// What a grammar is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-	/// An answer of this worker.
+	/// What a client asks for.
 	Answer,
-	/// An answer that another worker has given. There is more time for it: a machine must not find fault with what a
-	/// faster one could do.
+	/// A verdict on another worker's answer. There is more time for it: a machine must not find fault with what a faster
+	/// one could do.
 	Claim,
 }
 
