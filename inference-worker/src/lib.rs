@@ -20,5 +20,6 @@ pub mod p2p;
 mod paths;
 pub mod receipts;
 pub mod rpc;
+mod schema;
 pub mod service;
 pub mod text;

@@ -38,4 +38,17 @@ pub enum EngineError {
 	/// A grammar that can't be used.
 	#[error("the grammar can't be used: {0}")]
 	Grammar(String),
+	/// A grammar that takes more time or memory to compile than this machine gives it. Another may manage.
+	#[error(
+		"the grammar can't be used: compiling it takes more than {seconds} seconds or {mebibytes} MiB; make it simpler"
+	)]
+	GrammarTooCostly {
+		/// Seconds of work.
+		seconds: u64,
+		/// Memory.
+		mebibytes: u64,
+	},
+	/// Too many grammars are being compiled, or the machine is short of processes: try again.
+	#[error("the grammar can't be compiled now: {0}; try again")]
+	GrammarsBusy(String),
 }

@@ -75,7 +75,7 @@ fn answer_should_not_depend_on_instruction_set_or_threads() {
 			assert_eq!(found.logprobs, expected.logprobs, "{isa} x {threads}");
 			assert_eq!(found.trace_root, expected.trace_root, "{isa} x {threads}");
 			assert_eq!(
-				recheck(&MODEL, &backend, &claim(&expected), &|| false),
+				recheck(&MODEL, &backend, &claim(&expected), &|| false).unwrap(),
 				Some(Ok(expected.logprobs.clone()))
 			);
 		}
@@ -111,14 +111,14 @@ proptest! {
 		let mut claim = claim(&honest);
 		let at = at % claim.output.len();
 		claim.output[at] = (claim.output[at] + by) % 260;
-		prop_assert_eq!(recheck(&MODEL, &scalar(), &claim, &|| false), Some(Err(Fault::WrongToken)));
+		prop_assert_eq!(recheck(&MODEL, &scalar(), &claim, &|| false).unwrap(), Some(Err(Fault::WrongToken)));
 	}
 }
 
 #[test]
 fn recheck_should_reject_another_trace_prompt_or_seed() {
 	let honest = answer(&scalar(), request("one", 1_000_000, 24));
-	let found = |claim: RecheckRequest| recheck(&MODEL, &scalar(), &claim, &|| false);
+	let found = |claim: RecheckRequest| recheck(&MODEL, &scalar(), &claim, &|| false).unwrap();
 	let mut trace = claim(&honest);
 	trace.trace_root.0[5] ^= 1;
 	assert_eq!(found(trace), Some(Err(Fault::WrongTrace)));
@@ -128,7 +128,10 @@ fn recheck_should_reject_another_trace_prompt_or_seed() {
 	let mut empty = claim(&honest);
 	empty.output.clear();
 	assert_eq!(found(empty), Some(Err(Fault::WrongCount)));
-	assert_eq!(recheck(&MODEL, &scalar(), &claim(&honest), &|| true), None);
+	assert_eq!(
+		recheck(&MODEL, &scalar(), &claim(&honest), &|| true).unwrap(),
+		None
+	);
 }
 
 #[test]
@@ -199,7 +202,7 @@ fn cancelled_answer_should_keep_a_checkable_prefix() {
 	assert_eq!(part.finish, FinishReason::Cancelled);
 	assert!(!part.tokens.is_empty());
 	assert!(matches!(
-		recheck(&MODEL, &scalar(), &claim(&part), &|| false),
+		recheck(&MODEL, &scalar(), &claim(&part), &|| false).unwrap(),
 		Some(Ok(_))
 	));
 }

@@ -112,7 +112,7 @@ fn answers_should_match_a_lark_grammar() {
 #[test]
 fn verifiers_should_accept_the_grammar_that_was_used_and_no_other() {
 	let honest = ask(Grammar::Regex("[a-f]{6}".into()), 5).unwrap();
-	let found = |claim: RecheckRequest| recheck(&MODEL, &backend(), &claim, &|| false);
+	let found = |claim: RecheckRequest| recheck(&MODEL, &backend(), &claim, &|| false).unwrap();
 	assert_eq!(found(claim(&honest)), Some(Ok(vec![])));
 	let mut other = claim(&honest);
 	other.constraints.grammar = Some(Grammar::Regex("[a-e]{6}x".into()));
@@ -123,6 +123,142 @@ fn verifiers_should_accept_the_grammar_that_was_used_and_no_other() {
 	none.constraints = Constraints::default();
 	none.sampling.constraints = none.constraints.hash();
 	assert_eq!(found(none), Some(Err(Fault::WrongToken)));
+}
+
+/// The reason for which a grammar is refused.
+fn refusal(grammar: Grammar) -> String {
+	match ask(grammar.clone(), 0) {
+		Err(EngineError::Grammar(message)) => message,
+		other => panic!("{grammar:?}: {other:?}"),
+	}
+}
+
+#[test]
+fn grammars_that_nothing_matches_should_be_refused() {
+	for schema in [
+		r#"{"type":"integer","minimum":5,"maximum":3}"#,
+		r#"{"type":"object","properties":{"a":{"type":"integer","minimum":5,"maximum":3}},"required":["a"]}"#,
+		r#"{"enum":[]}"#,
+		r#"{"type":"string","pattern":"^a{5}$","maxLength":3}"#,
+	] {
+		let message = refusal(Grammar::JsonSchema(schema.into()));
+		assert!(message.contains("nsatisfiable"), "{schema}: {message}");
+	}
+	let cycle = r##"{"$ref":"#/$defs/n","$defs":{"n":{"$ref":"#/$defs/n"}}}"##;
+	for grammar in [
+		Grammar::JsonSchema(cycle.into()),
+		Grammar::Lark("start: start".into()),
+		Grammar::Lark("start: T\nT: /a/ & /b/".into()),
+		Grammar::Regex("[^\\s\\S]".into()),
+	] {
+		let message = refusal(grammar.clone());
+		assert!(
+			message.contains("nothing matches"),
+			"{grammar:?}: {message}"
+		);
+	}
+}
+
+#[test]
+fn grammars_that_take_much_work_should_be_refused_soon() {
+	let start = std::time::Instant::now();
+	let parts = |parts: &[u32]| {
+		let each = parts.iter().map(|part| format!("/((.|\\n){{{part}}})*/"));
+		each.collect::<Vec<_>>().join(" & ")
+	};
+	let multiple = |of: u64| format!(r#"{{"type":"integer","multipleOf":{of}}}"#);
+	for grammar in [
+		Grammar::JsonSchema(multiple(999_983)),
+		Grammar::JsonSchema(multiple(10_000_019)),
+		Grammar::JsonSchema(multiple(400_000_009)),
+		Grammar::JsonSchema(
+			r#"{"allOf":[{"type":"integer","multipleOf":1009},{"multipleOf":1013}]}"#.into(),
+		),
+		Grammar::JsonSchema(format!(
+			r#"{{"type":"object","properties":{{"a":{}}}}}"#,
+			multiple(10_000_019)
+		)),
+		Grammar::Lark(format!(
+			"start: T\nT: \"0\" | \"x\" ({} & /.+/)",
+			parts(&[101, 103, 107])
+		)),
+		Grammar::Lark(format!(
+			"start: T\nT: \"0\" | \"x\" ({} & /.+/)",
+			parts(&[7, 11, 13, 17, 19, 23])
+		)),
+	] {
+		let message = refusal(grammar.clone());
+		assert!(message.contains("too much work"), "{grammar:?}: {message}");
+	}
+	// Each took from half a minute to hours.
+	let taken = start.elapsed();
+	assert!(taken.as_secs() < 20, "{taken:?}");
+}
+
+#[test]
+fn refusals_should_be_short_and_without_the_library_s_stack() {
+	for grammar in [
+		// These make the library panic.
+		Grammar::JsonSchema(format!(
+			r#"{{"type":"string","pattern":["{}"]}}"#,
+			"ж".repeat(120)
+		)),
+		Grammar::JsonSchema(r#"{"type":"integer","minimum":-1e19}"#.into()),
+		Grammar::JsonSchema(r#"{"type":"integer","multipleOf":1000000007}"#.into()),
+		// These it quotes.
+		Grammar::Lark(format!("start: \"a\" {}", "x".repeat(60_000))),
+		Grammar::Lark(format!("start: {}\"a\"", "(".repeat(5000))),
+		Grammar::JsonSchema(format!(r##"{{"$ref":"#/{}"}}"##, "r".repeat(30_000))),
+		Grammar::JsonSchema(format!(r#"{{"type":"{}"}}"#, "t".repeat(30_000))),
+	] {
+		let Err(EngineError::Grammar(message)) = ask(grammar.clone(), 0) else {
+			continue;
+		};
+		assert!(message.len() < 1024, "{message}");
+		assert!(
+			!message.contains("::") && !message.contains("backtrace"),
+			"{message}"
+		);
+		assert!(!message.contains("<non-verbose"), "{message}");
+	}
+}
+
+#[test]
+fn answers_that_can_t_go_on_should_not_claim_to_be_complete() {
+	// The second word can't be: no text is both.
+	let dead = Grammar::Lark("start: \"ab\" T\nT: /c+/ & /d+/".into());
+	let answer = ask(dead, 3).unwrap();
+	assert_eq!(
+		(answer.text.as_str(), answer.finish),
+		("ab", FinishReason::Grammar)
+	);
+	let found = |claim: RecheckRequest| recheck(&MODEL, &backend(), &claim, &|| false).unwrap();
+	assert_eq!(found(claim(&answer)), Some(Ok(vec![])));
+	// Nobody can have chosen a token there, an end neither.
+	for token in [u32::from(b'c'), MODEL.tokenizer.end_tokens()[0]] {
+		let mut longer = claim(&answer);
+		longer.output.push(token);
+		assert_eq!(found(longer), Some(Err(Fault::WrongToken)), "{token}");
+	}
+}
+
+#[test]
+fn equal_grammars_should_give_equal_answers_however_often_they_are_used() {
+	let grammar = || {
+		Grammar::JsonSchema(
+			r#"{"type":"array","items":{"type":"string","pattern":"^[a-z ]{3,9}$"},"minItems":2}"#
+				.into(),
+		)
+	};
+	let fresh = ask(grammar(), 11).unwrap();
+	for seed in 0..4 {
+		ask(grammar(), seed).unwrap();
+	}
+	let again = ask(grammar(), 11).unwrap();
+	assert_eq!(
+		(fresh.tokens, fresh.trace_root),
+		(again.tokens, again.trace_root)
+	);
 }
 
 #[test]

@@ -11,18 +11,22 @@ use aria_engine::{
 		alone::generate,
 		request::{check, prepare},
 	},
+	grammar::Purpose,
 	model::Model,
 };
 use aria_kernels::{Backend, Isa, Packing};
 use aria_primitives::{
-	receipt::{Constraints, Sampling},
+	receipt::{Constraints, Grammar, Sampling},
 	work::Fault,
 };
 use proptest::prelude::*;
-use std::sync::{
-	Arc, LazyLock,
-	atomic::{AtomicBool, Ordering},
-	mpsc,
+use std::{
+	sync::{
+		Arc, LazyLock,
+		atomic::{AtomicBool, AtomicU64, Ordering},
+		mpsc,
+	},
+	time::Duration,
 };
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| {
@@ -205,7 +209,7 @@ proptest! {
 			// The answer itself is being made meanwhile, and shares its pages.
 			scheduler.generate(prepare(&MODEL, request.clone()).unwrap(), sink(requests.len()));
 			scheduler.step();
-			scheduler.recheck(check(&MODEL, claim).unwrap(), sink(number));
+			scheduler.recheck(check(&MODEL, claim, Purpose::Claim).unwrap(), sink(number));
 		}
 		while !scheduler.is_idle() {
 			scheduler.step();
@@ -319,4 +323,92 @@ fn clients_with_fewer_running_should_go_first() {
 	let order: Vec<usize> = done.map(|(number, _)| number).collect();
 	let place = |number: usize| order.iter().position(|done| *done == number).unwrap();
 	assert!(place(4) < place(1), "{order:?}");
+}
+
+/// A machine on which time passes between any two looks at the clock.
+#[derive(Default)]
+struct Slow(AtomicU64);
+
+impl aria_engine::Host for Slow {
+	fn elapsed(&self) -> Duration {
+		Duration::from_millis(20 * self.0.fetch_add(1, Ordering::Relaxed))
+	}
+
+	fn unix_ms(&self) -> u64 {
+		0
+	}
+
+	fn measure(&self) -> Box<dyn aria_engine::host::Lap + '_> {
+		Box::new(())
+	}
+}
+
+#[test]
+fn grammars_that_take_long_should_take_turns() {
+	let options = Options {
+		speculate: false,
+		..Options::default()
+	};
+	let host = Slow::default();
+	let mut scheduler = Scheduler::new(&MODEL, &BACKEND, &host, options);
+	let (sender, events) = mpsc::channel();
+	let request = |number: u32, grammar: Option<&str>| GenerateRequest {
+		prompt: vec![65 + number],
+		max_tokens: 24,
+		ignore_end: true,
+		constraints: Constraints {
+			grammar: grammar.map(|text| Grammar::Regex(text.into())),
+			..Default::default()
+		},
+		..Default::default()
+	};
+	let mut requests = vec![request(0, None)];
+	requests.extend((1..4).map(|number| request(number, Some("[a-z]{60}"))));
+	for (number, request) in requests.iter().enumerate() {
+		let sink = Box::new(Channel(number, sender.clone(), Arc::default()));
+		scheduler.generate(prepare(&MODEL, request.clone()).unwrap(), sink);
+	}
+	// One that is executed again takes its turn, too.
+	let honest = alone(&requests[3]);
+	let claim = RecheckRequest {
+		prompt: honest.prompt.clone(),
+		output: honest.tokens.clone(),
+		sampling: honest.sampling,
+		constraints: honest.constraints.clone(),
+		trace_root: honest.trace_root,
+		logprobs: false,
+	};
+	let sink = Box::new(Channel(4, sender, Arc::default()));
+	scheduler.recheck(check(&MODEL, claim, Purpose::Claim).unwrap(), sink);
+	let (mut said, mut answers, mut found) = ([0; 4], vec![None; 4], None);
+	for pass in 1.. {
+		scheduler.step();
+		for (number, event) in events.try_iter() {
+			match event {
+				Event::Token(_) => said[number] += 1,
+				Event::Done(answer) => answers[number] = Some(*answer),
+				Event::Checked(result) => found = Some(result),
+				Event::Error(error) => panic!("{error}"),
+			}
+		}
+		if answers[0].is_none() {
+			// The one without a grammar waits for nobody.
+			assert_eq!(said[0], pass);
+		} else if pass == 24 {
+			// A step takes 40 of the 50 milliseconds that there are in a pass.
+			let others: usize = said[1..].iter().sum();
+			assert!((12..40).contains(&others), "{said:?}");
+			assert!(
+				said[1..].iter().all(|said| (3..20).contains(said)),
+				"{said:?}"
+			);
+		}
+		if scheduler.is_idle() {
+			break;
+		}
+	}
+	assert_eq!(found, Some(Ok(vec![])));
+	for (request, answer) in requests.iter().zip(answers) {
+		assert_eq!(bits(&answer.unwrap()), bits(&alone(request)));
+	}
 }

@@ -144,7 +144,7 @@ impl Answer {
 		};
 		let cut = match generation.finish {
 			FinishReason::Stop => false,
-			FinishReason::Length => true,
+			FinishReason::Length | FinishReason::Grammar => true,
 			// Only a requester who went away cancels, and nobody waits for this then.
 			FinishReason::Cancelled => return Err(ApiError::server("the answer was cancelled")),
 		};

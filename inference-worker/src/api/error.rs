@@ -278,7 +278,15 @@ impl From<EngineError> for ApiError {
 			EngineError::UnknownToken { .. } => Self::invalid("prompt", message),
 			EngineError::InvalidParameter(_) => Self::bad_request(message),
 			EngineError::NoHead => Self::invalid("model", message).with_code("unsupported_value"),
-			EngineError::Grammar(_) => Self::bad_request(message).with_code("invalid_grammar"),
+			EngineError::Grammar(_) | EngineError::GrammarTooCostly { .. } => {
+				Self::bad_request(message).with_code("invalid_grammar")
+			}
+			EngineError::GrammarsBusy(_) => {
+				let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+				let mut error = Self::new(unavailable, "server_error", message);
+				error.retry_after = Some(RETRY_AFTER);
+				error.with_code("grammars_busy")
+			}
 			EngineError::NotFinite => Self::server(message).with_code("not_finite"),
 			EngineError::Stopped => Self::stopped(),
 		}

@@ -7,6 +7,7 @@ use super::{
 	shape::Kind,
 	tools::Tools,
 };
+use crate::schema;
 use aria_engine::{MAX_STOP_LEN, MAX_STOP_TEXTS, MAX_TOP_LOGPROBS, model::Model};
 use aria_primitives::receipt::{Constraints, Grammar, MAX_GRAMMAR_LEN, MAX_LOGIT_BIAS, Sampling};
 use serde_json::Value;
@@ -142,28 +143,46 @@ impl Fields {
 	fn format(&self, kind: Kind) -> Result<Option<Grammar>, ApiError> {
 		let name = kind.format_name();
 		// `/v1/responses` has the schema beside its type, chats have it in an object.
-		let (format, schema) = match kind {
+		let (format, own) = match kind {
 			Kind::Response => match self.get("text") {
-				Some(Value::Object(text)) => (text.get("format"), "/schema"),
+				Some(Value::Object(text)) => (text.get("format"), ".schema"),
 				Some(_) => return Err(wrong_type("text", "an object")),
 				None => (None, ""),
 			},
-			_ => (self.get(name), "/json_schema/schema"),
+			_ => (self.get(name), ".json_schema.schema"),
 		};
 		let Some(format) = format.filter(|format| !format.is_null()) else {
 			return Ok(None);
 		};
-		match format.get("type").and_then(Value::as_str) {
-			Some("text") => Ok(None),
-			Some("json_object") => Ok(Some(Grammar::JsonObject)),
-			Some("json_schema") => {
-				let found = format.pointer(schema).filter(|schema| schema.is_object());
-				let missing = || {
-					let message = format!("{name}{} must be an object", schema.replace('/', "."));
-					ApiError::invalid(name, message)
-				};
-				let schema = found.ok_or_else(missing)?;
-				Ok(Some(Grammar::JsonSchema(schema.to_string())))
+		// Other servers have it in the other place.
+		let found = |place| format.pointer(place).filter(|value| !value.is_null());
+		let schema = match (found("/schema"), found("/json_schema/schema")) {
+			(Some(one), Some(other)) if one != other => {
+				let message = format!("{name} has two schemas, which can't both be obeyed");
+				return Err(ApiError::invalid(name, message).with_code("invalid_value"));
+			}
+			(one, other) => one.or(other),
+		};
+		let missing = || ApiError::invalid(name, format!("{name}{own} must be an object"));
+		let schema = match schema {
+			Some(schema) => Some(schema.as_object().ok_or_else(missing)?),
+			None if found("/json_schema").is_some() => return Err(missing()),
+			None => None,
+		};
+		match (format.get("type").and_then(Value::as_str), schema) {
+			(Some("text"), None) => Ok(None),
+			(Some("text"), Some(_)) => {
+				let message = format!("{name} of type text can't have a schema");
+				Err(ApiError::invalid(name, message).with_code("invalid_value"))
+			}
+			(Some("json_object"), None) => Ok(Some(Grammar::JsonObject)),
+			(Some("json_schema"), None) => Err(missing()),
+			(Some("json_object" | "json_schema"), Some(schema)) => {
+				let schema = schema::exact(schema).map_err(|error| {
+					let message = format!("the schema can't be obeyed: {error}");
+					ApiError::invalid(name, message).with_code("invalid_grammar")
+				})?;
+				Ok(Some(Grammar::JsonSchema(Value::from(schema).to_string())))
 			}
 			_ => Err(out_of_range(
 				name,

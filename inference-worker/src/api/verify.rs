@@ -9,7 +9,7 @@ use crate::{
 	},
 	text::to_hex,
 };
-use aria_engine::RecheckRequest;
+use aria_engine::{RecheckRequest, grammar::Purpose};
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -47,7 +47,8 @@ pub(super) async fn verify(
 	let result = match checked {
 		Err(failure) => Err(failure),
 		Ok(()) => {
-			let found = engine.recheck(RecheckRequest::from(&file)).await?;
+			let request = RecheckRequest::from(&file);
+			let found = engine.recheck(request, Purpose::Answer).await?;
 			if let Some(Extension(client)) = client {
 				let tokens = file.prompt.len() + file.output.len();
 				client.tokens(tokens as u64, Instant::now());

@@ -8,7 +8,7 @@ use super::{
 		micro, penalty, probability, repetition_penalty, signed_micro, temperature, top_p_micro,
 	},
 };
-use crate::{energy::Meter, hub::resolve, receipts::file::ReceiptFile, text::to_hex};
+use crate::{energy::Meter, hub::resolve, receipts::file::ReceiptFile, schema, text::to_hex};
 use anyhow::{Context, Result};
 use aria_engine::{GenerateRequest, Generation, answers::alone::generate, model::Model};
 use aria_kernels::Backend;
@@ -134,7 +134,7 @@ impl GenerateArgs {
 	fn constraints(&self) -> Result<Constraints> {
 		let read = |path: &Path| read_text(path, MAX_GRAMMAR);
 		let grammar = if let Some(path) = &self.json_schema {
-			Some(Grammar::JsonSchema(read(path)?))
+			Some(Grammar::JsonSchema(exact(read(path)?)?))
 		} else if let Some(path) = &self.grammar {
 			Some(Grammar::Lark(read(path)?))
 		} else {
@@ -147,6 +147,20 @@ impl GenerateArgs {
 			grammar,
 		})
 	}
+}
+
+/// A schema such that answers obey it to the letter: as it is, unless bounds have to move.
+fn exact(text: String) -> Result<String> {
+	// What is wrong with it otherwise, the engine says.
+	let Ok(schema) = serde_json::from_str(&text) else {
+		return Ok(text);
+	};
+	let exact = schema::exact(&schema);
+	let exact = exact.map_err(|error| anyhow::anyhow!("--json-schema can't be obeyed: {error}"))?;
+	Ok(match exact == schema {
+		true => text,
+		false => serde_json::Value::from(exact).to_string(),
+	})
 }
 
 /// Continues a text.

@@ -50,6 +50,7 @@ impl Program {
 	/// configuration file. Ends the program when they are wrong or help was asked for.
 	pub fn matches(&self) -> ArgMatches {
 		aria_engine::model::template::isolate();
+		aria_engine::grammar::isolate();
 		let mut arguments = std::env::args_os().collect();
 		let prepared = config::find(&mut arguments).and_then(|file| {
 			let command = self.command();

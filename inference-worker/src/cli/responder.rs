@@ -206,6 +206,7 @@ impl Local {
 		answer.finish = match generation.finish {
 			FinishReason::Stop => "stop",
 			FinishReason::Length => "length",
+			FinishReason::Grammar => "grammar",
 			FinishReason::Cancelled => "cancelled",
 		}
 		.into();

@@ -1,5 +1,7 @@
 //! The sampler's numbers: as options give them, and in millionths, as receipts hold them.
 
+pub(super) use crate::api::top_p_micro;
+
 /// Parses a temperature.
 pub(super) fn temperature(text: &str) -> Result<f64, String> {
 	between(text, 0.0, 100.0)
@@ -35,12 +37,6 @@ pub(super) fn micro(value: f64) -> u32 {
 /// Millionths of a number of either sign.
 pub(super) fn signed_micro(value: f64) -> i32 {
 	(value * 1e6).round() as i32
-}
-
-/// Millionths of a top-p. In a receipt 0 switches top-p off; as an option it leaves the likeliest token alone, as over
-/// HTTP.
-pub(super) fn top_p_micro(value: f64) -> u32 {
-	micro(value).max(1)
 }
 
 #[cfg(test)]

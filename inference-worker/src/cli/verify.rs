@@ -3,9 +3,12 @@
 use super::{Machine, files::read_text, output};
 use crate::{
 	hub::resolve,
-	receipts::{check::verify_receipt, file::ReceiptFile},
+	receipts::{
+		check::{CheckFailure, verify_receipt},
+		file::ReceiptFile,
+	},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aria_engine::model::Model;
 use clap::Args;
 use serde_json::json;
@@ -36,6 +39,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
 	let backend = machine.backend()?;
 	let model = Model::open(&resolve(&args.model)?, machine.load_options(&backend))?;
 	let failure = verify_receipt(&model, &backend, &file, &|| false).err();
+	if let Some(CheckFailure::Grammar) = failure {
+		bail!("can't verify: {}", CheckFailure::Grammar);
+	}
 	let failure = failure.map(|failure| failure.to_string());
 	let tokens = file.output.len();
 	let printed = match &failure {

@@ -7,7 +7,7 @@ use crate::{
 	p2p::Network,
 	receipts::{check::check_fields, file::ReceiptFile},
 };
-use aria_engine::RecheckRequest;
+use aria_engine::{EngineError, RecheckRequest, grammar::Purpose};
 use aria_primitives::{
 	H256,
 	opening::{Opening, OpeningRequest},
@@ -154,8 +154,14 @@ async fn verify(
 	let Some(served) = find().await.map_err(no_model)? else {
 		return Ok(None);
 	};
-	let verdict = judge(&served.engine, leaf, opening).await;
-	let verdict = verdict.map_err(|error| ChainError::Node(format!("the engine: {error}")))?;
+	let verdict = match judge(&served.engine, leaf, opening).await {
+		// A faster machine may have compiled it, so it is no fault.
+		Err(SubmitError::Invalid(error @ EngineError::GrammarTooCostly { .. })) => {
+			tracing::warn!("draw {id}: {error}; no verdict");
+			return Ok(None);
+		}
+		verdict => verdict.map_err(|error| ChainError::Node(format!("the engine: {error}")))?,
+	};
 	tracing::info!("draw {id}: {verdict:?}");
 	Ok(Some(verdict))
 }
@@ -212,10 +218,12 @@ pub(super) async fn judge(
 	}
 	let request = RecheckRequest::from(&file);
 	loop {
-		match engine.recheck(request.clone()).await {
+		match engine.recheck(request.clone(), Purpose::Claim).await {
 			Ok(Ok(_)) => return Ok(Verdict::Accept),
 			Ok(Err(fault)) => return Ok(Verdict::Reject(fault)),
-			Err(SubmitError::QueueFull(_)) => tokio::time::sleep(PAUSE / 4).await,
+			Err(SubmitError::QueueFull(_) | SubmitError::Invalid(EngineError::GrammarsBusy(_))) => {
+				tokio::time::sleep(PAUSE / 4).await
+			}
 			Err(error) => return Err(error),
 		}
 	}

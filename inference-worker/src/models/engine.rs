@@ -5,12 +5,13 @@ use crate::{energy::Meter, metrics::Passes};
 use aria_engine::{
 	answers::{
 		evaluate::embed,
-		request::{Claim, Prepared, check, prepare},
+		request::{Claim, ClaimError, Prepared, check, prepare},
 		scheduler::{Options, Scheduler},
 		sequence::Sink,
 		types::*,
 	},
 	error::EngineError,
+	grammar::Purpose,
 	model::Model,
 };
 use aria_kernels::Backend;
@@ -293,7 +294,8 @@ impl EngineHandle {
 		})
 	}
 
-	/// Queues a request; dropping the events cancels it. The last event is `Done` or `Error`.
+	/// Queues a request; dropping the events cancels it. The last event is `Done` or `Error`. Where the request has a
+	/// grammar, compiling it may take a while: not for an async thread.
 	pub fn submit(&self, request: GenerateRequest) -> Result<Events, SubmitError> {
 		let prepared = Box::new(prepare(&self.model, request)?);
 		let max_tokens = prepared.request().max_tokens;
@@ -307,11 +309,30 @@ impl EngineHandle {
 		Ok(Events::new(receiver, ended))
 	}
 
+	/// Checks a claim, on a thread that may wait if it has a grammar to compile.
+	async fn check(
+		&self,
+		request: RecheckRequest,
+		purpose: Purpose,
+	) -> Result<Result<Claim, ClaimError>, SubmitError> {
+		if request.constraints.grammar.is_none() {
+			return Ok(check(&self.model, request, purpose));
+		}
+		let model = self.model.clone();
+		let checked = tokio::task::spawn_blocking(move || check(&model, request, purpose));
+		checked.await.map_err(|_| SubmitError::Stopped)
+	}
+
 	/// Re-executes an answer: log probabilities, or the fault found. Dropping the future cancels.
-	pub async fn recheck(&self, request: RecheckRequest) -> Result<RecheckResult, SubmitError> {
-		let claim = match check(&self.model, request) {
+	pub async fn recheck(
+		&self,
+		request: RecheckRequest,
+		purpose: Purpose,
+	) -> Result<RecheckResult, SubmitError> {
+		let claim = match self.check(request, purpose).await? {
 			Ok(claim) => Box::new(claim),
-			Err(fault) => return Ok(Err(fault)),
+			Err(ClaimError::Fault(fault)) => return Ok(Err(fault)),
+			Err(ClaimError::Unable(error)) => return Err(error.into()),
 		};
 		let (answer, receiver) = oneshot::channel();
 		self.send(Job::Recheck(claim, answer))?;

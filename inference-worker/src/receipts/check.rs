@@ -48,6 +48,9 @@ pub enum CheckFailure {
 	/// Hidden states differ.
 	#[error("trace: re-execution gives other hidden states")]
 	Trace,
+	/// The grammar is too much for this machine, now or at all: nothing was found out.
+	#[error("grammar: it can't be compiled here within the limits, so nothing was found out")]
+	Grammar,
 	/// Told to end.
 	#[error("cancelled")]
 	Cancelled,
@@ -139,7 +142,8 @@ pub fn verify_receipt(
 	check_fields(model, file)?;
 	let request = RecheckRequest::from(file);
 	match recheck(model, backend, &request, cancelled) {
-		None => Err(CheckFailure::Cancelled),
-		Some(result) => result.map(drop).map_err(CheckFailure::from),
+		Err(_) => Err(CheckFailure::Grammar),
+		Ok(None) => Err(CheckFailure::Cancelled),
+		Ok(Some(result)) => result.map(drop).map_err(CheckFailure::from),
 	}
 }

@@ -8,6 +8,7 @@ mod constraints;
 mod embeddings;
 mod faults;
 mod fields;
+mod grammars;
 mod keys;
 mod metrics;
 mod models;

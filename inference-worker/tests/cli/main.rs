@@ -4,6 +4,7 @@
 
 mod bench;
 mod doctor;
+mod grammars;
 mod logs;
 mod pipes;
 #[path = "../../engine/tests/vocab/published.rs"]

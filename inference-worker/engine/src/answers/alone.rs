@@ -1,13 +1,14 @@
 //! One answer, or one re-execution, on the caller's thread.
 
 use super::{
-	request::{check, prepare},
+	request::{ClaimError, check, prepare},
 	scheduler::{Options, Scheduler},
 	sequence::Sink,
 	types::*,
 };
 use crate::{
 	error::EngineError,
+	grammar::Purpose,
 	host::{Host, Lap},
 	model::Model,
 };
@@ -81,26 +82,31 @@ impl Host for Untimed {
 /// Feeds prompt and output in a few large passes on this thread, and compares every choice, then the trace root.
 ///
 /// `None` when cancelled. The output's last token is chosen but never fed.
+///
+/// # Errors
+///
+/// [`EngineError::GrammarTooCostly`] and [`EngineError::GrammarsBusy`]: no verdict.
 pub fn recheck(
 	model: &Model,
 	backend: &Backend,
 	request: &RecheckRequest,
 	cancelled: &dyn Fn() -> bool,
-) -> Option<RecheckResult> {
-	let claim = match check(model, request.clone()) {
+) -> Result<Option<RecheckResult>, EngineError> {
+	let claim = match check(model, request.clone(), Purpose::Claim) {
 		Ok(claim) => claim,
-		Err(fault) => return Some(Err(fault)),
+		Err(ClaimError::Fault(fault)) => return Ok(Some(Err(fault))),
+		Err(ClaimError::Unable(error)) => return Err(error),
 	};
 	let mut scheduler = Scheduler::new(model, backend, &Untimed, Options::default());
 	let (sender, events) = mpsc::channel();
 	scheduler.recheck(claim, Box::new(Channel(sender)));
 	loop {
 		if cancelled() {
-			return None;
+			return Ok(None);
 		}
 		scheduler.step();
 		if let Ok(Event::Checked(result)) = events.try_recv() {
-			return Some(result);
+			return Ok(Some(result));
 		}
 	}
 }

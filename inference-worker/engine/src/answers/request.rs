@@ -1,7 +1,11 @@
 //! What may be asked of a model: requests and claims, checked before they reach the scheduler.
 
 use super::types::*;
-use crate::{error::EngineError, grammar::GrammarState, model::Model};
+use crate::{
+	error::EngineError,
+	grammar::{GrammarState, Purpose},
+	model::Model,
+};
 use aria_primitives::{receipt::Constraints, work::Fault};
 
 /// A request that a model can answer: checked, completed, its grammar compiled.
@@ -23,13 +27,27 @@ pub struct Claim {
 	pub(super) grammar: Option<GrammarState>,
 }
 
+/// Why a claim is not re-executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimError {
+	/// It can't be true.
+	Fault(Fault),
+	/// This machine can't find out: it can't compile the grammar within its limits, or not now.
+	Unable(EngineError),
+}
+
 /// Compiles the grammar of some constraints.
-fn compile(model: &Model, constraints: &Constraints) -> Result<Option<GrammarState>, EngineError> {
-	let start = |grammar| model.grammars()?.start(grammar);
+fn compile(
+	model: &Model,
+	constraints: &Constraints,
+	purpose: Purpose,
+) -> Result<Option<GrammarState>, EngineError> {
+	let start = |grammar| model.grammars()?.start(grammar, purpose);
 	constraints.grammar.as_ref().map(start).transpose()
 }
 
 /// Checks a request against a model and completes it: an empty prompt gets BOS, the length what the context leaves.
+/// Where there is a grammar it may take a while.
 ///
 /// # Errors
 ///
@@ -103,7 +121,6 @@ pub fn prepare(model: &Model, mut request: GenerateRequest) -> Result<Prepared, 
 			vocab,
 		});
 	}
-	let grammar = compile(model, constraints)?;
 	if model.weights.head.is_none() {
 		return Err(EngineError::NoHead);
 	}
@@ -118,6 +135,8 @@ pub fn prepare(model: &Model, mut request: GenerateRequest) -> Result<Prepared, 
 	{
 		return fail("at most 16 stop texts of 1 to 1024 bytes");
 	}
+	// The last of all checks: it takes the longest.
+	let grammar = compile(model, constraints, Purpose::Answer)?;
 	// The last token is never fed, so one more token than positions fits.
 	let room = (context - request.prompt.len() + 1) as u32;
 	request.max_tokens = request.max_tokens.min(room);
@@ -125,15 +144,21 @@ pub fn prepare(model: &Model, mut request: GenerateRequest) -> Result<Prepared, 
 	Ok(Prepared { request, grammar })
 }
 
-/// Finds the faults of a claim that need no re-execution.
+/// Finds the faults of a claim that need no re-execution. Where there is a grammar it may take a while.
 ///
 /// # Errors
 ///
-/// The first [`Fault`]; a grammar that can't be used can't have been used.
-pub fn check(model: &Model, request: RecheckRequest) -> Result<Claim, Fault> {
+/// The first [`Fault`]; a grammar that can't be used can't have been used. One that this machine alone can't compile is
+/// no fault.
+pub fn check(
+	model: &Model,
+	request: RecheckRequest,
+	purpose: Purpose,
+) -> Result<Claim, ClaimError> {
+	let fault = |fault| Err(ClaimError::Fault(fault));
 	let (prompt, output) = (&request.prompt, &request.output);
 	let Some((_, fed)) = output.split_last() else {
-		return Err(Fault::WrongCount);
+		return fault(Fault::WrongCount);
 	};
 	let vocab = model.config().vocab;
 	let in_vocabulary = |token: &u32| (*token as usize) < vocab;
@@ -144,12 +169,18 @@ pub fn check(model: &Model, request: RecheckRequest) -> Result<Claim, Fault> {
 		|| request.sampling.constraints != request.constraints.hash()
 		|| model.weights.head.is_none()
 	{
-		return Err(Fault::WrongOpening);
+		return fault(Fault::WrongOpening);
 	}
 	// Nothing follows a token that ends the turn.
 	if !output.iter().all(in_vocabulary) || fed.iter().any(|id| model.tokenizer.is_end(*id)) {
-		return Err(Fault::WrongToken);
+		return fault(Fault::WrongToken);
 	}
-	let grammar = compile(model, &request.constraints).map_err(|_| Fault::WrongOpening)?;
+	let grammar = compile(model, &request.constraints, purpose);
+	let grammar = grammar.map_err(|error| match error {
+		EngineError::GrammarTooCostly { .. } | EngineError::GrammarsBusy(_) => {
+			ClaimError::Unable(error)
+		}
+		_ => ClaimError::Fault(Fault::WrongOpening),
+	})?;
 	Ok(Claim { request, grammar })
 }

@@ -21,12 +21,14 @@ use crate::{
 };
 use aria_kernels::{Backend, KV_PAGE_ROWS};
 use aria_primitives::energy::Energy;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// Prompt tokens of a pass when no answer waits for its next token.
 const PROMPT_TOKENS: usize = 256;
 /// Prompt tokens of a pass beside answers, which wait that much longer for their next token.
 const MIXED_TOKENS: usize = 32;
+/// Time of a pass for grammars, if others wait for their next token meanwhile.
+const GRAMMARS: Duration = Duration::from_millis(50);
 
 /// Limits of a scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct Scheduler<'a> {
 	pace: Pace,
 	waiting: VecDeque<Sequence>,
 	running: Vec<Sequence>,
+	/// Who of them is asked first whether its grammar has time.
+	turn: usize,
 	/// Energy of the sequences that are running.
 	measured: Option<Box<dyn Lap + 'a>>,
 }
@@ -90,6 +94,7 @@ impl<'a> Scheduler<'a> {
 			pace: Pace::default(),
 			waiting: VecDeque::new(),
 			running: Vec::new(),
+			turn: 0,
 			measured: None,
 		}
 	}
@@ -248,8 +253,29 @@ impl<'a> Scheduler<'a> {
 		self.running.is_empty() || needed <= free
 	}
 
+	/// Divides the time for grammars: those that take long take turns.
+	fn share_grammars(&mut self) {
+		let count = self.running.len();
+		let mut left = GRAMMARS;
+		self.turn = self.turn.wrapping_add(1);
+		for place in 0..count {
+			let sequence = &mut self.running[(self.turn + place) % count];
+			let each = sequence.grammar_time();
+			sequence.choices = usize::MAX;
+			if count > 1 && !each.is_zero() {
+				let most = (left.as_nanos() / each.as_nanos()) as usize;
+				// Whoever is first goes on, however long that takes.
+				let most = most.max(usize::from(left == GRAMMARS));
+				sequence.choices = most;
+				let used = most.min(sequence.pending().min(MIXED_TOKENS));
+				left = left.saturating_sub(each * used as u32);
+			}
+		}
+	}
+
 	/// What each running sequence feeds, and from which token on it wants states; pages are reserved.
 	fn plan(&mut self) -> Vec<(Vec<u32>, usize)> {
+		self.share_grammars();
 		let decoding = self
 			.running
 			.iter()

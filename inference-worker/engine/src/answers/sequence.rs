@@ -27,6 +27,9 @@ use aria_primitives::{
 };
 use std::time::Duration;
 
+/// What a step of a grammar is taken to need before there was one.
+const UNKNOWN_GRAMMAR: Duration = Duration::from_millis(5);
+
 /// Seconds since a moment of the host's clock.
 fn since(host: &dyn Host, start: Duration) -> f64 {
 	host.elapsed().saturating_sub(start).as_secs_f64()
@@ -76,6 +79,10 @@ pub(super) struct Sequence {
 	fed: (usize, Vec<u32>),
 	history: Option<History>,
 	grammar: Option<GrammarState>,
+	/// What a step of the grammar takes, as far as that is known.
+	grammar_time: Duration,
+	/// How many tokens may be chosen in the present pass.
+	pub(super) choices: usize,
 	logprobs: Vec<f32>,
 	/// Name and number of the pages known to the prefix cache.
 	pub(super) named: (PageKey, usize),
@@ -108,6 +115,8 @@ impl Sequence {
 			fed: (0, Vec::new()),
 			history: None,
 			grammar,
+			grammar_time: UNKNOWN_GRAMMAR,
+			choices: usize::MAX,
 			logprobs: Vec::new(),
 			named: Default::default(),
 			cached_tokens: 0,
@@ -210,6 +219,13 @@ impl Sequence {
 		}
 	}
 
+	/// What the grammar takes for each token that is chosen; nothing without one.
+	pub(super) fn grammar_time(&self) -> Duration {
+		self.grammar
+			.as_ref()
+			.map_or(Duration::ZERO, |_| self.grammar_time)
+	}
+
 	/// Whether it chooses a token with each pass.
 	pub(super) fn is_decoding(&self) -> bool {
 		matches!(self.task, Task::Generate { .. }) && self.pending() == 1
@@ -228,10 +244,17 @@ impl Sequence {
 		self.named = Default::default();
 	}
 
-	/// Tokens for a pass, at most `limit` of those that are known, and from which on states are wanted.
+	/// Tokens for a pass, at most `limit` of those that are known, and from which on states are wanted. No more are
+	/// chosen than [`Self::choices`] says.
 	pub(super) fn feed(&mut self, limit: usize, draft: Option<&Pace>) -> (Vec<u32>, usize) {
 		let start = self.cache.len();
-		let count = self.pending().min(limit);
+		// Those before the first choice need no grammar.
+		let free = match &self.task {
+			Task::Generate { .. } => self.tokens.len() - 1,
+			Task::Recheck { checked, .. } => self.prompt_len - 1 + *checked,
+		};
+		let allowed = free.saturating_sub(start).saturating_add(self.choices);
+		let count = self.pending().min(limit).min(allowed);
 		let end = start + count;
 		let mut fed = self.tokens[start..end].to_vec();
 		let states_from = match &mut self.task {
@@ -275,8 +298,20 @@ impl Sequence {
 		if self.end.is_some() || fed != self.tokens.get(position) {
 			return;
 		}
+		let begun = host.elapsed();
+		let allowed = match self.grammar.as_mut().map(GrammarState::allowed) {
+			Some(None) => {
+				self.end = Some(match self.task {
+					Task::Generate { .. } => End::Finished(FinishReason::Grammar),
+					// No worker can have chosen a token here.
+					Task::Recheck { .. } => End::Fault(Fault::WrongToken),
+				});
+				return;
+			}
+			allowed => allowed.flatten(),
+		};
+		let asked = host.elapsed();
 		let empty = History::default();
-		let allowed = self.grammar.as_mut().map(GrammarState::allowed);
 		let rules = Rules {
 			sampling: self.sampling(),
 			constraints: self.constraints(),
@@ -293,7 +328,10 @@ impl Sequence {
 			history.output(token);
 		}
 		if let Some(grammar) = &mut self.grammar {
+			let chosen = host.elapsed();
 			grammar.accept(token);
+			let took = (asked + host.elapsed()).saturating_sub(begun + chosen);
+			self.grammar_time = took.max(self.grammar_time / 2);
 		}
 		match &mut self.task {
 			Task::Generate { request, .. } => {

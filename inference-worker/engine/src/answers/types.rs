@@ -75,6 +75,9 @@ pub enum FinishReason {
 	Stop,
 	/// `max_tokens` or the context was reached.
 	Length,
+	/// The grammar leaves nothing that may follow, or takes more work to follow than the limits allow: what there is, is
+	/// incomplete.
+	Grammar,
 	/// The requester went away.
 	Cancelled,
 }

@@ -67,6 +67,8 @@ pub(in crate::api) struct Reader {
 	functions: Vec<String>,
 	/// Whether an object alone may be a call.
 	bare: bool,
+	/// Whether a text has a form, in whose strings anything may stand: it is no call unless it begins as one.
+	formed: bool,
 	/// Whether the present call is one.
 	untagged: bool,
 	state: State,
@@ -217,11 +219,20 @@ impl Reader {
 		Self {
 			functions,
 			bare,
+			formed: false,
 			untagged: false,
 			state: State::Text,
 			held: String::new(),
 			ended: false,
 			items: Vec::new(),
+		}
+	}
+
+	/// A reader of answers whose text has a form.
+	pub(in crate::api) fn formed(self) -> Self {
+		Self {
+			formed: true,
+			..self
 		}
 	}
 
@@ -315,6 +326,15 @@ impl Reader {
 	}
 
 	fn find_call(&mut self, parts: &mut Vec<Part>) -> bool {
+		if self.formed && self.items.is_empty() && !self.bare {
+			let begun = self.held.trim_start();
+			if !begun.starts_with(OPEN) && !OPEN.starts_with(begun) {
+				self.functions.clear();
+				let text = std::mem::take(&mut self.held);
+				self.text(text, parts);
+				return false;
+			}
+		}
 		if let Some(Item::Call(_)) = self.items.last() {
 			// Space after a call is nobody's, nor is the semicolon between calls without marks.
 			let mut rest = self.held.trim_start();

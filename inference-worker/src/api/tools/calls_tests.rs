@@ -161,3 +161,17 @@ fn call_that_is_cut_off_should_have_the_arguments_so_far() {
 		&["time({\"zone\": \"Eur)"],
 	);
 }
+
+#[test]
+fn marks_inside_a_text_of_a_form_should_be_text() {
+	let call = "<tool_call>{\"name\": \"time\", \"arguments\": {}}</tool_call>";
+	let text = format!("{{\"a\": \"{}\"}}", call.replace('"', "\\\""));
+	for (answer, expected) in [(text.as_str(), text.as_str()), (call, "time({})")] {
+		for cut in 0..answer.len() {
+			let mut reader = Reader::new(vec!["time".into()], false).formed();
+			reader.push(&answer[..cut]);
+			reader.push(&answer[cut..]);
+			assert_eq!(told(&reader.end()), [expected], "{cut}");
+		}
+	}
+}

@@ -10,6 +10,7 @@ use super::{
 	fields::{Fields, out_of_range, wrong_type},
 	shape::Kind,
 };
+use crate::schema;
 use aria_engine::model::template::CallFormat;
 use aria_primitives::receipt::Grammar;
 use calls::Reader;
@@ -42,6 +43,8 @@ pub(super) struct Tools {
 	parallel: bool,
 	/// Whether an object alone may be a call.
 	bare: bool,
+	/// Whether a text has a form.
+	formed: bool,
 }
 
 fn unsupported(at: String, what: &str) -> ApiError {
@@ -144,6 +147,7 @@ impl Tools {
 			required: false,
 			parallel,
 			bare: true,
+			formed: false,
 		};
 		let used = tools.choose(fields.get("tool_choice"), kind)?;
 		Ok(Some(tools).filter(|tools| used && !tools.functions.is_empty()))
@@ -240,7 +244,11 @@ impl Tools {
 	/// Finds the calls in an answer.
 	pub(super) fn reader(&self) -> Reader {
 		let names = self.callable().map(|function| function.name.clone());
-		Reader::new(names.collect(), self.bare)
+		let reader = Reader::new(names.collect(), self.bare);
+		match self.formed {
+			true => reader.formed(),
+			false => reader,
+		}
 	}
 
 	/// The grammar of answers, where they are not free: calls as the model was told to write them, beside text that is
@@ -256,21 +264,22 @@ impl Tools {
 	) -> Result<Option<Grammar>, ApiError> {
 		// Text of a form may look like a call.
 		self.bare = form.is_none() || self.required || format == CallFormat::Bare;
+		self.formed = form.is_some() && !self.required;
 		let strict = self.callable().any(|function| function.strict);
 		let free = !self.required && self.parallel && !strict && form.is_none();
 		if free {
 			return Ok(None);
 		}
-		for (index, function) in self.functions.iter().enumerate() {
-			let number = grammar::inexact(&function.parameters);
-			if let Some(number) = number.filter(|_| function.callable) {
+		let functions = self.functions.iter_mut().enumerate();
+		for (index, function) in functions.filter(|(_, function)| function.callable) {
+			function.parameters = schema::exact(&function.parameters).map_err(|error| {
 				let message = format!(
-					"tools: the parameters of {:?} have the integer {number}, and calls are held to integers up to 2^53 alone",
+					"tools: calls can't be held to the parameters of {:?}: {error}",
 					function.name
 				);
 				let at = format!("tools[{index}]");
-				return Err(ApiError::invalid(at, message).with_code("unsupported_value"));
-			}
+				ApiError::invalid(at, message).with_code("unsupported_value")
+			})?;
 		}
 		Ok(Some(grammar::of_calls(self, format, form)))
 	}

@@ -6,6 +6,7 @@ use anyhow::Result;
 use aria_engine::{
 	Event, GenerateRequest, Generation, Options, RecheckRequest, Scheduler, Sink,
 	answers::request::{check, prepare},
+	grammar::Purpose,
 	model::Model,
 };
 use aria_kernels::Backend;
@@ -140,7 +141,10 @@ fn recheck(scheduler: &mut Scheduler<'_>, model: &Model, answer: &Generation) ->
 		logprobs: false,
 	};
 	let start = Instant::now();
-	scheduler.recheck(check(model, request).ok()?, Box::new(Clock(0, sender)));
+	scheduler.recheck(
+		check(model, request, Purpose::Claim).ok()?,
+		Box::new(Clock(0, sender)),
+	);
 	while !scheduler.is_idle() {
 		scheduler.step();
 	}
