@@ -81,7 +81,9 @@ class File:
                 else:
                     self.uses.append(absolute)
         rest = USE.sub("", text)
-        self.uses += [self.absolute(tuple(found.split("::"))) for found in INLINE.findall(rest)]
+        below = "|".join(re.findall(r"^(?:pub(?:\([^)]*\))? )?mod (\w+);", text, re.M))
+        inline = INLINE.findall(rest) + re.findall(rf"(?<!:)\b(?:{below or '!'})(?:::\w+)+", rest)
+        self.uses += [self.absolute(tuple(found.split("::"))) for found in inline]
 
     def absolute(self, path):
         """A path from its crate's name on."""
