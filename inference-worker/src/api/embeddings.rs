@@ -2,6 +2,7 @@
 
 use super::{ApiError, Shared, fields::Fields, prompt, run::blocking};
 use crate::{keys::Client, models::Served};
+use aria_primitives::consent::TaskKind;
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -21,6 +22,7 @@ struct Request {
 
 fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 	let fields = Fields::parse(body)?;
+	shared.permit(TaskKind::Embedding)?;
 	let served = shared.model(&fields)?;
 	let model = served.engine.model();
 	if model.head.is_some() {
@@ -62,9 +64,13 @@ pub(super) async fn embeddings(
 		served,
 		inputs,
 		numbers,
-	} = blocking(move || read(&shared, &body)).await?;
+	} = {
+		let shared = shared.clone();
+		blocking(move || read(&shared, &body)).await?
+	};
 	let (mut tokens, mut data) = (0, Vec::new());
 	for (index, input) in inputs.into_iter().enumerate() {
+		shared.permit(TaskKind::Embedding)?;
 		tokens += input.len();
 		let embedding = served.engine.embed(input).await.map_err(|error| {
 			let mut error = ApiError::from(error);

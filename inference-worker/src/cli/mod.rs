@@ -26,6 +26,7 @@ mod network;
 mod onchain;
 mod partner;
 mod program;
+mod receipt;
 mod remote;
 mod serve;
 mod sobriety;
@@ -100,6 +101,11 @@ enum Command {
 	/// Check a receipt by executing the answer again; exit code 1 and the failed check if it is wrong.
 	#[command(after_help = "Example:\n  aria-worker verify receipt.json --model model.gguf")]
 	Verify(verify::VerifyArgs),
+	/// Print a receipt, with its prompt and answer, from the journal of a worker on this machine.
+	#[command(
+		after_help = "Example:\n  aria-worker receipt 0x9b21... --state-dir worker > receipt.json\n\nThe worker may be running. Over its API a receipt's prompt and answer are for whoever has the receipt's key."
+	)]
+	Receipt(receipt::ReceiptArgs),
 	/// Read the ledger: sums, records, workers, models; check it; export it.
 	#[command(
 		after_help = "Examples:\n  aria-worker ledger stats\n  aria-worker ledger worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json\n  aria-worker ledger verify --node-url ws://127.0.0.1:9944\n  aria-worker ledger export > ledger.json"
@@ -240,6 +246,7 @@ fn run(command: Command, program: &Program) -> Result<ExitCode> {
 		Command::Api(args) => api::run(args),
 		Command::Model(args) => model::run(args),
 		Command::Verify(args) => verify::run(&args),
+		Command::Receipt(args) => receipt::run(&args),
 		Command::Ledger(args) => ledger::run(&args),
 		Command::Consent(args) => consent::run(&args),
 		Command::Sobriety(args) => sobriety::run(&args),

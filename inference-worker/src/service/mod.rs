@@ -13,13 +13,16 @@ pub(crate) use handle::{Ready, Stage};
 
 use crate::{
 	api::{self, About, ApiState, Limits},
-	chain::{Account, Block, Chain, ChainError, link::ChainLink},
+	chain::{Consent, Standing, link::ChainLink},
 	energy::Meter,
 	keys::{self, Keys},
 	metrics::{Metrics, Passes},
 	models::Models,
 	p2p::{self, Answer, Network},
-	receipts::journal::Journal,
+	receipts::{
+		journal::Journal,
+		keys::{self as receipt_keys, ReceiptKeys},
+	},
 };
 use anyhow::{Context as _, Result};
 use aria_engine::Options;
@@ -31,7 +34,7 @@ use sp_core::{Pair, crypto::Ss58Codec, sr25519};
 use std::{
 	convert::Infallible,
 	path::Path,
-	sync::{Arc, PoisonError, RwLock, atomic::AtomicU32},
+	sync::{Arc, PoisonError, RwLock},
 	time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -82,6 +85,8 @@ async fn serve(
 		let dir = dir.clone();
 		tokio::task::spawn_blocking(move || Journal::open(&dir)).await??
 	};
+	let receipt_keys = ReceiptKeys::open(&dir)
+		.with_context(|| format!("can't use {}", dir.join(receipt_keys::FILE_NAME).display()))?;
 	let keys = Keys::open(
 		args.api
 			.keys_file
@@ -112,12 +117,16 @@ async fn serve(
 	let metrics = Metrics::new(&registry).context("can't register the metrics")?;
 	let (models, about) = open_models(&args, metrics.passes()).await?;
 	let link = Arc::new(ChainLink::default());
-	let consent_version = Arc::new(AtomicU32::new(0));
+	let consent = Arc::new(Consent::new(match args.offline {
+		true => Standing::Offline,
+		false => Standing::Unknown,
+	}));
 	let state = Arc::new(ApiState {
 		models: models.clone(),
 		signer: pair.clone(),
 		journal: journal.clone(),
-		consent_version: consent_version.clone(),
+		receipt_keys,
+		consent: consent.clone(),
 		about,
 		chain: (!args.offline).then(|| link.clone()),
 		api_key: args.api.key.clone(),
@@ -140,7 +149,8 @@ async fn serve(
 		pair,
 		me,
 		roles: args.chain_roles(),
-		consent_version,
+		consent,
+		first_grant: args.consent,
 		batch_every: Duration::from_secs(args.batch_seconds.max(1)),
 		chain: RwLock::new(None),
 		link,

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod choices;
+mod consent;
 mod embeddings;
 mod keys;
 mod metrics;
 mod models;
 mod openapi;
 mod protection;
+mod receipts;
 mod responses;
 mod sampling;
 mod status;
@@ -19,9 +21,10 @@ mod tools;
 
 use aria_engine::{Event, GenerateRequest, Options, model::Model};
 use aria_kernels::{Backend, Isa, Packing};
+use aria_primitives::consent::{ConsentView, Terms};
 use aria_worker::{
 	api::{About, ApiState, Limits, Origin, router, serve},
-	chain::link::ChainLink,
+	chain::{Consent, Standing, link::ChainLink},
 	energy::Meter,
 	keys::{FILE_NAME as KEYS, KeyFile, Keys},
 	metrics::Metrics,
@@ -29,7 +32,7 @@ use aria_worker::{
 		Models,
 		engine::{Engine, EngineHandle},
 	},
-	receipts::{check::verify_receipt, file::ReceiptFile, journal::Journal},
+	receipts::{check::verify_receipt, file::ReceiptFile, journal::Journal, keys::ReceiptKeys},
 	text::parse_hash,
 };
 use prometheus::Registry;
@@ -39,7 +42,7 @@ use std::{
 	collections::HashSet,
 	net::SocketAddr,
 	path::Path,
-	sync::{Arc, LazyLock, atomic::AtomicU32},
+	sync::{Arc, LazyLock},
 	time::Duration,
 };
 use tokio::{
@@ -83,6 +86,7 @@ struct Server {
 	engine: EngineHandle,
 	journal: Journal,
 	signer: Arc<sr25519::Pair>,
+	consent: Arc<Consent>,
 	_state_dir: tempfile::TempDir,
 }
 
@@ -95,6 +99,17 @@ struct Guard<'a> {
 	tls: Option<TlsAcceptor>,
 	/// Declared power.
 	watts: Option<f64>,
+	/// What is known of the owner's consent; a contract of the default terms if not given.
+	consent: Option<Standing>,
+}
+
+/// A contract in force, version 7.
+fn contract(terms: Terms) -> Standing {
+	Standing::Contract(ConsentView {
+		terms,
+		version: 7,
+		changed_at: 1,
+	})
 }
 
 struct Reply {
@@ -213,11 +228,14 @@ impl Server {
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
 		let signer = Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap());
+		let standing = guard.consent.unwrap_or_else(|| contract(Terms::default()));
+		let consent = Arc::new(Consent::new(standing));
 		let app = router(Arc::new(ApiState {
 			models,
 			signer: signer.clone(),
 			journal: journal.clone(),
-			consent_version: Arc::new(AtomicU32::new(7)),
+			receipt_keys: ReceiptKeys::open(state_dir.path()).unwrap(),
+			consent: consent.clone(),
 			about,
 			chain: Some(Arc::new(ChainLink::default())),
 			api_key: guard.api_key.map(str::to_owned),
@@ -237,6 +255,7 @@ impl Server {
 			engine,
 			journal,
 			signer,
+			consent,
 			_state_dir: state_dir,
 		}
 	}
@@ -383,16 +402,6 @@ async fn completion_should_carry_exact_usage_and_a_receipt_that_verifies() {
 			.unwrap()
 			.file,
 		file
-	);
-	let stored = server.get(&format!("/v1/receipts/{id}")).await.json();
-	assert_eq!(stored["receipt_file"], answer["aria"]["receipt_file"]);
-	assert_eq!(stored["committed"], Value::Null);
-	let unknown = server
-		.get(&format!("/v1/receipts/0x{}", "0".repeat(64)))
-		.await;
-	assert_eq!(
-		unknown.error(404),
-		request_error(json!("receipt_not_found"))
 	);
 }
 
@@ -1068,11 +1077,15 @@ async fn client_that_goes_away_should_cancel_its_answer() {
 	let worker = aria_primitives::AccountId::new(server.signer.public().0);
 	let model = HashSet::from([server.engine.model().id]);
 	assert_eq!(
-		server.journal.waiting(&worker, &model, 9).await.unwrap(),
+		server
+			.journal
+			.waiting(&worker, &model, 7..=7, 9)
+			.await
+			.unwrap(),
 		[]
 	);
 	assert_eq!(server.complete(json!({})).await.status, 200);
-	let waiting = server.journal.waiting(&worker, &model, 9).await;
+	let waiting = server.journal.waiting(&worker, &model, 7..=7, 9).await;
 	assert_eq!(waiting.unwrap().len(), 1);
 }
 

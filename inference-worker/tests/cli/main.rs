@@ -5,6 +5,7 @@
 mod bench;
 mod doctor;
 mod logs;
+mod receipt;
 mod settings;
 #[path = "../../engine/tests/support/mod.rs"]
 mod support;
