@@ -68,10 +68,11 @@ def run(args, processes: list[Process], folder: Path) -> None:
         roles = [w["roles"] for w in chain.workers(finalized=False).values()]
         return any(r["worker"] for r in roles) and any(r["verifier"] for r in roles)
 
+    url = f"http://127.0.0.1:{api}/v1"
     with Stage("register worker and verifier"):
         wait_for("both registrations", registered, 60, processes)
-
-    url = f"http://127.0.0.1:{api}/v1"
+        # On a development chain a worker may grant its first contract itself.
+        wait_for("the consent", lambda: http_json("GET", f"{url}/status")[1]["consent_version"], 60, processes)
     with Stage("completion"):
         models = http_json("GET", f"{url}/models")[1]
         model = models["data"][0]["id"]

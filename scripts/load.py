@@ -171,7 +171,8 @@ class Node:
         node = [target_dir() / "aria", "node", "--dev", "--base-path", folder / "node", "--no-telemetry"]
         node += ["--rpc-port", self.rpc, "--port", free_port(), "--no-prometheus"]
         served = ["--model", MODEL, "--api-port", self.api]
-        worker = [target_dir() / "aria-worker", "serve", "--worker-key", "//Worker", "--state-dir", folder / "worker"]
+        worker = [target_dir() / "aria-worker", "serve", "--worker-key", "//Worker", "--consent"]
+        worker += ["--state-dir", folder / "worker"]
         worker += ["--node", f"ws://127.0.0.1:{self.rpc}", "--cache-mib", cache_mib, *served]
         if not apart:
             node += ["--worker", "--worker-cache-mib", cache_mib, *served]
@@ -181,8 +182,10 @@ class Node:
             self.processes.append(Process("worker", worker, folder / "worker.log"))
 
     def wait(self) -> None:
-        health = f"http://127.0.0.1:{self.api}/health"
-        wait_for("the worker", lambda: http_json("GET", health)[0] == 200, 90, self.processes)
+        url = f"http://127.0.0.1:{self.api}"
+        wait_for("the worker", lambda: http_json("GET", f"{url}/health")[0] == 200, 90, self.processes)
+        status = lambda: http_json("GET", f"{url}/v1/status")[1]  # noqa: E731
+        wait_for("the consent contract", lambda: status()["consent_version"], 90, self.processes)
         wait_for("blocks", lambda: self.chain.best() >= 3, 90, self.processes)
 
     @property

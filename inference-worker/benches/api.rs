@@ -13,8 +13,10 @@
 
 use aria_engine::{Event, FinishReason, GenerateRequest, Options, model::Model};
 use aria_kernels::{Backend, Isa};
+use aria_primitives::consent::{ConsentView, Terms};
 use aria_worker::{
 	api::{About, ApiState, Limits, router, serve},
+	chain::{Consent, Standing},
 	energy::Meter,
 	keys::Keys,
 	metrics::Metrics,
@@ -22,17 +24,12 @@ use aria_worker::{
 		Models,
 		engine::{Engine, EngineHandle},
 	},
-	receipts::journal::Journal,
+	receipts::{journal::Journal, keys::ReceiptKeys},
 };
 use prometheus::Registry;
 use serde_json::json;
 use sp_core::{Pair, sr25519};
-use std::{
-	net::SocketAddr,
-	path::Path,
-	sync::{Arc, atomic::AtomicU32},
-	time::Instant,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
 use tokio::{
 	io::{AsyncReadExt, AsyncWriteExt},
 	net::{TcpListener, TcpStream},
@@ -136,7 +133,12 @@ fn start(runtime: &Runtime, backend: &Backend, engine: &EngineHandle, folder: &P
 		models: Models::of(NAME, engine.clone()),
 		signer: Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap()),
 		journal: Journal::open(folder).unwrap(),
-		consent_version: Arc::new(AtomicU32::new(1)),
+		receipt_keys: ReceiptKeys::open(folder).unwrap(),
+		consent: Arc::new(Consent::new(Standing::Contract(ConsentView {
+			terms: Terms::default(),
+			version: 1,
+			changed_at: 1,
+		}))),
 		about: About::of(backend, &Meter::default(), &Options::default()),
 		chain: None,
 		api_key: None,

@@ -33,6 +33,19 @@ const LOOK: Duration = Duration::from_secs(1);
 /// For how long requests and tokens are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// Compares in a time that tells nothing about where two keys differ.
+pub(crate) fn same(given: &str, expected: &str) -> bool {
+	let (given, expected) = (
+		blake2_256(given.as_bytes()),
+		blake2_256(expected.as_bytes()),
+	);
+	let difference = given
+		.iter()
+		.zip(expected)
+		.fold(0, |found, (a, b)| found | (a ^ b));
+	std::hint::black_box(difference) == 0
+}
+
 /// A key as the file has it: not the key, but its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {

@@ -38,6 +38,11 @@ pub(crate) struct WorkerParams {
 	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
 	worker_key: Option<String>,
 
+	/// Grant a consent contract, for any time and every kind of work, if the worker's account has never had one; without
+	/// a contract it answers nothing. Development chains need not be told.
+	#[arg(long)]
+	consent: bool,
+
 	/// What the worker does: worker, verifier, or both.
 	#[arg(long, value_delimiter = ',', default_value = "worker")]
 	worker_roles: Vec<Role>,
@@ -74,6 +79,7 @@ impl Worker {
 			api: params.api.clone(),
 			cache_mib: params.worker_cache_mib,
 			worker_key: Some(key),
+			consent: params.consent || development,
 			state_dir: Some(config.base_path.path().join("worker")),
 			roles: params.worker_roles.clone(),
 			threads: params.worker_threads,

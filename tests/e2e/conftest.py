@@ -23,8 +23,12 @@ def pytest_configure(config) -> None:
 class Party:
     """A worker or a verifier: `aria-worker serve`."""
 
-    def __init__(self, network: "Network", name: str, roles: str, program: str = "aria-worker", extra=()):
+    def __init__(
+        self, network: "Network", name: str, roles: str, program: str = "aria-worker", extra=(), consent=None
+    ):
         self.network, self.name = network, name
+        # The owner's word, once: without it a worker on a chain answers nothing.
+        self.consents = bool(network.validators) and ("worker" in roles if consent is None else consent)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.argv = [target_dir() / program, "serve", "--model", MODEL, "--worker-key", f"//{name}"]
@@ -32,6 +36,7 @@ class Party:
         self.argv += ["--node", f"ws://127.0.0.1:{network.validators[0].rpc}", "--roles", roles] if network.validators else [
             "--offline"
         ]
+        self.argv += ["--consent"] if self.consents else []
         self.argv += list(extra)
         self.start()
 
@@ -49,6 +54,10 @@ class Party:
     def kill(self) -> None:
         self.process.kill()
         self.network.processes.remove(self.process)
+
+    def consent_version(self) -> int | None:
+        """Version of the contract that is in force, as the worker sees it."""
+        return self.get("/v1/status")[1]["consent_version"]
 
     @property
     def model(self) -> str:
@@ -118,9 +127,14 @@ class DevNode:
         return wait_for(what, check, timeout, [self.process])
 
     def ready(self) -> dict:
-        """What the worker says of itself, once it answers."""
-        status = lambda: self.chain.call("aria_workerStatus")  # noqa: E731
-        return self.wait("the worker", lambda: (now := status())["state"] == "ready" and now["worker"], 60)
+        """What the worker says of itself, once it answers: it has its model, and its owner's consent."""
+
+        def check():
+            status = self.chain.call("aria_workerStatus")
+            if status["state"] == "ready" and status["worker"]["chain"]["consentVersion"]:
+                return status["worker"]
+
+        return self.wait("the worker", check, 60)
 
     def registered(self) -> str:
         """The worker's account, once it is registered in a final block."""
@@ -139,6 +153,7 @@ class Network:
         self.folder = folder
         self.processes: list[Process] = []
         self.validators: list[Validator] = []
+        self.parties: list[Party] = []
         if validators:
             alice = Validator(self, "alice", None)
             self.validators.append(alice)
@@ -153,7 +168,8 @@ class Network:
         return wait_for(what, check, timeout, self.processes)
 
     def party(self, name: str, roles: str, **options) -> Party:
-        return Party(self, name, roles, **options)
+        self.parties.append(Party(self, name, roles, **options))
+        return self.parties[-1]
 
     def registered(self, worker: bool = False, verifier: bool = False) -> None:
         def check():
@@ -163,6 +179,9 @@ class Network:
             )
 
         self.wait("registrations on the finalized chain", check, 90)
+        for one in self.parties:
+            if one.consents:
+                self.wait(f"{one.name}'s consent", one.consent_version, 90)
 
     def settled(self, receipt: dict, timeout: float = 120.0) -> dict:
         """The finalized record of a receipt, with its `id`, once its draw is settled."""

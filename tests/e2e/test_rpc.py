@@ -58,7 +58,9 @@ def test_completion_over_rpc_should_be_committed_and_proved(dev_node):
         assert (proof["root"], proof["count"]) == batch_root(dev_node, proof["batch"])
         assert is_leaf(identifier, proof)
         assert not is_leaf("0x" + "00" * 32, proof)
-        kept = dev_node.chain.call("aria_receipt", identifier)
+        public = dev_node.chain.call("aria_receipt", identifier)
+        assert public["outputTokens"] == 8 and public["receiptFile"] is None
+        kept = dev_node.chain.call("aria_receipt", identifier, answer["aria"]["receipt_key"])
         assert kept["state"] == "committed" and kept["committed"]["batch"] == proof["batch"]
         assert kept["receiptFile"] == answer["aria"]["receipt_file"]
         assert receipt_of(kept)["worker"] == account

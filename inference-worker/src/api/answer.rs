@@ -8,13 +8,9 @@ use crate::{
 	keys::Client, metrics::UnderWay, models::Served, receipts::file::ReceiptFile, text::to_hex,
 };
 use aria_engine::{FinishReason, Generation};
-use aria_primitives::{H256, energy::EvidenceGrade};
+use aria_primitives::{H256, consent::TaskKind, energy::EvidenceGrade};
 use serde_json::{Value, json};
-use std::{
-	fmt::Display,
-	sync::{Arc, atomic::Ordering},
-	time::Instant,
-};
+use std::{fmt::Display, sync::Arc, time::Instant};
 
 /// The answer to a request, of one choice or several, being made.
 pub(super) struct Answer {
@@ -131,6 +127,11 @@ impl Answer {
 		answer
 	}
 
+	/// The version of the owner's consent contract that allows this answer to go on.
+	pub(super) fn permit(&self) -> Result<u32, ApiError> {
+		self.shared.permit(TaskKind::TextGen)
+	}
+
 	/// Signs the receipt and returns once the journal has it.
 	pub(super) async fn finish(&self, generation: Generation) -> Result<Finished, ApiError> {
 		let api = &self.shared.api;
@@ -148,10 +149,12 @@ impl Answer {
 			// Only a requester who went away cancels, and nobody waits for this then.
 			FinishReason::Cancelled => return Err(ApiError::server("the answer was cancelled")),
 		};
+		// Work that ends outside the contract was not allowed to its end.
+		let consent_version = self.permit()?;
 		let file = ReceiptFile::sign(
 			&generation,
 			self.served.engine.model().id,
-			api.consent_version.load(Ordering::Relaxed),
+			consent_version,
 			H256(rand::random()),
 			&api.signer,
 		);
@@ -171,7 +174,11 @@ impl Answer {
 			decode_seconds: generation.timings.decode_seconds,
 			energy: (generation.energy.grade != EvidenceGrade::Unknown)
 				.then(|| generation.energy.microjoules as f64 / 1000.0),
-			aria: json!({ "receipt_id": to_hex(id.as_bytes()), "receipt_file": json }),
+			aria: json!({
+				"receipt_id": to_hex(id.as_bytes()),
+				"receipt_key": api.receipt_keys.key(&id),
+				"receipt_file": json,
+			}),
 			cut,
 		})
 	}

@@ -1,28 +1,14 @@
 //! Who may ask: the one key of the command line, or those of the file.
 
 use super::{ApiError, Shared};
-use crate::keys::{Client, Left};
+use crate::keys::{Client, Left, same};
 use axum::{
 	extract::{Request, State},
 	http::{HeaderMap, HeaderName, HeaderValue, header},
 	middleware::Next,
 	response::{IntoResponse, Response},
 };
-use sp_crypto_hashing::blake2_256;
 use std::{sync::Arc, time::Instant};
-
-/// Compares in a time that tells nothing about where two keys differ.
-fn same(given: &str, expected: &str) -> bool {
-	let (given, expected) = (
-		blake2_256(given.as_bytes()),
-		blake2_256(expected.as_bytes()),
-	);
-	let difference = given
-		.iter()
-		.zip(expected)
-		.fold(0, |found, (a, b)| found | (a ^ b));
-	std::hint::black_box(difference) == 0
-}
 
 /// The token of an `Authorization: Bearer` header.
 fn bearer(headers: &HeaderMap) -> Option<&str> {

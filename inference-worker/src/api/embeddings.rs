@@ -7,6 +7,7 @@ use super::{
 	run::blocking,
 };
 use crate::{keys::Client, models::Served};
+use aria_primitives::consent::TaskKind;
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -27,6 +28,7 @@ struct Request {
 
 fn read(shared: &Shared, body: &[u8]) -> Result<Request, ApiError> {
 	let fields = Fields::parse(body)?;
+	shared.permit(TaskKind::Embedding)?;
 	let served = shared.model(&fields)?;
 	let model = served.engine.model();
 	if model.weights.head.is_some() {
@@ -69,9 +71,13 @@ pub(super) async fn embeddings(
 		served,
 		inputs,
 		numbers,
-	} = blocking(move || read(&shared, &body)).await?;
+	} = {
+		let shared = shared.clone();
+		blocking(move || read(&shared, &body)).await?
+	};
 	let (mut tokens, mut data) = (0, Vec::new());
 	for (index, input) in inputs.into_iter().enumerate() {
+		shared.permit(TaskKind::Embedding)?;
 		tokens += input.len();
 		let embedding = served.engine.embed(input).await.map_err(|error| {
 			let mut error = ApiError::from(error);

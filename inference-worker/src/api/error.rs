@@ -1,6 +1,7 @@
 //! Errors in the shape that OpenAI's clients read.
 
 use crate::{
+	chain::Refusal,
 	models::{Unavailable, engine::SubmitError},
 	receipts::journal::JournalError,
 };
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// Seconds after which a client may try a full queue again.
 const RETRY_AFTER: u64 = 2;
+
+/// The code of what the owner's consent does not cover.
+pub(crate) const CONSENT: &str = "consent";
 
 /// An error of the API: `{"error": {"message", "type", "param", "code"}}` with its status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +145,28 @@ impl ApiError {
 			"this server does not answer web pages of this origin: see --cors-origin",
 		)
 		.with_code("origin_not_allowed")
+	}
+
+	/// 403 of work that the owner's consent does not cover; 503 where it will in a while.
+	pub(super) fn outside_consent(refusal: &Refusal) -> Self {
+		let retry_after = refusal.retry_after();
+		let (status, kind) = match retry_after {
+			None => (StatusCode::FORBIDDEN, "permission_error"),
+			Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
+		};
+		let mut error = Self::new(status, kind, refusal.to_string()).with_code(CONSENT);
+		error.retry_after = retry_after;
+		error
+	}
+
+	/// 403 of somebody who asks for another client's receipt.
+	pub(super) fn wrong_receipt_key() -> Self {
+		Self::new(
+			StatusCode::FORBIDDEN,
+			"permission_error",
+			"this is not the receipt's key: the answer has it, under aria.receipt_key",
+		)
+		.with_code("invalid_receipt_key")
 	}
 
 	/// 401.

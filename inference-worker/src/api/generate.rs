@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{keys::Client, models::events::Events};
 use aria_engine::Event;
+use aria_primitives::consent::TaskKind;
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -41,6 +42,7 @@ fn start(
 	kind: Kind,
 	fields: &Fields,
 ) -> Result<Running, ApiError> {
+	shared.permit(TaskKind::TextGen)?;
 	let served = shared.model(fields)?;
 	let model = served.engine.model();
 	let options = fields.options(kind, model)?;
@@ -229,13 +231,16 @@ pub(crate) fn pieces(running: Running) -> impl Stream<Item = Result<String, ApiE
 				continue;
 			};
 			match event {
-				Some(Event::Token(token)) => {
-					let model = answer.served.engine.model();
-					let parts = one.choice.push(model, &answer.shared.api.metrics, token);
-					for chunk in one.chunks(&answer, index, parts) {
-						yield Ok(chunk);
+				Some(Event::Token(token)) => match answer.permit() {
+					Ok(_) => {
+						let model = answer.served.engine.model();
+						let parts = one.choice.push(model, &answer.shared.api.metrics, token);
+						for chunk in one.chunks(&answer, index, parts) {
+							yield Ok(chunk);
+						}
 					}
-				}
+					Err(error) => failure = Some(error),
+				},
 				Some(Event::Done(generation)) => {
 					let parts = one.choice.reader.finish();
 					for chunk in one.chunks(&answer, index, parts) {

@@ -14,6 +14,7 @@ use crate::{
 	models::{Health, Listed},
 	text::{parse_hash, to_hex},
 };
+use aria_primitives::receipt::Receipt;
 use axum::{
 	Json,
 	body::Bytes,
@@ -21,11 +22,15 @@ use axum::{
 		Path, State,
 		rejection::{BytesRejection, PathRejection},
 	},
-	http::{StatusCode, header},
+	http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
 	response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use sp_core::crypto::Ss58Codec;
 use std::sync::Arc;
+
+/// The key of a receipt; `Authorization` has that of the API.
+const X_ARIA_RECEIPT_KEY: HeaderName = HeaderName::from_static("x-aria-receipt-key");
 
 /// `GET /health`: 503 while the first model is being loaded, and when an engine no longer gets on with its work.
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
@@ -93,11 +98,31 @@ pub(super) async fn model(
 	Ok(Json(describe(&shared, &model)))
 }
 
-/// `GET /v1/receipts/{id}`.
+/// What anybody may know of a receipt. Hashes of its answer are not among it: whoever guesses an answer could try them.
+fn public(receipt: &Receipt) -> Value {
+	json!({
+		"spec": receipt.spec,
+		"model": to_hex(receipt.model.as_bytes()),
+		"worker": receipt.worker.to_ss58check(),
+		"prompt_tokens": receipt.prompt_tokens,
+		"output_tokens": receipt.output_tokens,
+		"operations": receipt.operations.to_string(),
+		"consent_version": receipt.consent_version,
+		"energy": {
+			"microjoules": receipt.energy.microjoules.to_string(),
+			"grade": receipt.energy.grade,
+		},
+		"started_ms": receipt.times.started_ms.to_string(),
+		"finished_ms": receipt.times.finished_ms.to_string(),
+	})
+}
+
+/// `GET /v1/receipts/{id}`: with the receipt's key everything, without it what anybody may know.
 pub(super) async fn receipt(
 	State(shared): State<Arc<Shared>>,
 	id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Value>, ApiError> {
+	headers: HeaderMap,
+) -> Result<Response, ApiError> {
 	let Path(id) = id?;
 	let unknown = || {
 		ApiError::not_found("there is no receipt with this identifier")
@@ -107,16 +132,24 @@ pub(super) async fn receipt(
 	let journal = shared.api.journal.clone();
 	let entry = blocking(move || Ok(journal.get(&hash)?)).await?;
 	let entry = entry.ok_or_else(unknown)?;
+	// What is no text is no key.
+	let key = headers.get(X_ARIA_RECEIPT_KEY);
+	let key = key.map(|key| key.to_str().unwrap_or_default());
+	let whole = shared.may_read(&hash, key)?;
 	let committed = entry
 		.place
 		.committed()
 		.map(|at| json!({ "batch": at.batch, "leaf_index": at.leaf_index }));
-	Ok(Json(json!({
+	let shown = json!({
 		"id": to_hex(hash.as_bytes()),
 		"object": "receipt",
-		"receipt_file": entry.file.to_json(),
+		"receipt": public(&entry.file.signed.receipt),
+		"receipt_file": whole.then(|| entry.file.to_json()),
 		"committed": committed,
-	})))
+	});
+	// A cache knows the path, not the key.
+	let alone = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+	Ok((alone, Json(shown)).into_response())
 }
 
 /// The conversation of a request, with the functions that it offers.

@@ -35,6 +35,7 @@ mod verify;
 
 pub use crate::chain::link::ChainLink;
 pub use error::ApiError;
+pub(crate) use error::CONSENT;
 pub(crate) use generate::{DONE, Running, ask, pieces, whole};
 pub use limits::Limits;
 pub(crate) use limits::MAX_BODY;
@@ -45,13 +46,14 @@ pub use status::About;
 pub use tls::acceptor;
 
 use crate::{
+	chain::{Consent, now_ms},
 	keys::Keys,
 	metrics::Metrics,
 	models::{Health, Models, Served},
-	receipts::journal::Journal,
+	receipts::{journal::Journal, keys::ReceiptKeys},
 };
 use aria_engine::model::Model;
-use aria_primitives::{ModelId, SPEC_VERSION};
+use aria_primitives::{H256, ModelId, SPEC_VERSION, consent::TaskKind};
 use axum::{
 	Router,
 	extract::{DefaultBodyLimit, MatchedPath, Request, State},
@@ -64,7 +66,7 @@ use futures::FutureExt;
 use sp_core::sr25519;
 use std::{
 	panic::AssertUnwindSafe,
-	sync::{Arc, atomic::AtomicU32},
+	sync::Arc,
 	time::{Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Semaphore;
@@ -82,8 +84,10 @@ pub struct ApiState {
 	pub signer: Arc<sr25519::Pair>,
 	/// Where receipts are on disk before an answer ends.
 	pub journal: Journal,
-	/// Version of the consent contract in force, 0 off the chain.
-	pub consent_version: Arc<AtomicU32>,
+	/// Makes the keys with which clients see their receipts again.
+	pub receipt_keys: ReceiptKeys,
+	/// What the owner of this machine allows.
+	pub consent: Arc<Consent>,
 	/// What the worker runs on.
 	pub about: About,
 	/// The link to the chain; none off the chain.
@@ -132,6 +136,21 @@ impl Shared {
 	/// When an answer that begins now must have ended.
 	pub(crate) fn deadline(&self) -> Instant {
 		Instant::now() + self.api.limits.answer
+	}
+
+	/// The version of the owner's consent contract that allows this work now.
+	fn permit(&self, task: TaskKind) -> Result<u32, ApiError> {
+		let permitted = self.api.consent.permit(task, now_ms());
+		permitted.map_err(|refusal| ApiError::outside_consent(&refusal))
+	}
+
+	/// Whether a receipt's prompt and answer may be shown to somebody with this key; not to anybody without one.
+	pub(crate) fn may_read(&self, id: &H256, key: Option<&str>) -> Result<bool, ApiError> {
+		match key {
+			None => Ok(false),
+			Some(key) if self.api.receipt_keys.fits(id, key) => Ok(true),
+			Some(_) => Err(ApiError::wrong_receipt_key()),
+		}
 	}
 
 	/// The model that a request names.

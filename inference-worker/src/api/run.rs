@@ -134,6 +134,7 @@ impl Choice {
 		loop {
 			match self.events.recv().await {
 				Some(Event::Token(token)) => {
+					answer.permit()?;
 					self.push(model, &answer.shared.api.metrics, token);
 				}
 				Some(Event::Done(generation)) => {

@@ -8,7 +8,7 @@ use aria_primitives::{SPEC_VERSION, energy::EvidenceGrade};
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use sp_core::{Pair, crypto::Ss58Codec};
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 /// What a worker runs on.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +59,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
 			})
 		})
 		.collect();
-	let consent = api.consent_version.load(Ordering::Relaxed);
+	let consent = api.consent.version();
 	Json(json!({
 		"object": "status",
 		"version": env!("CARGO_PKG_VERSION"),

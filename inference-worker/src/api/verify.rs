@@ -10,6 +10,7 @@ use crate::{
 	text::to_hex,
 };
 use aria_engine::{RecheckRequest, grammar::Purpose};
+use aria_primitives::consent::TaskKind;
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -37,6 +38,7 @@ pub(super) async fn verify(
 ) -> Result<Json<Value>, ApiError> {
 	let body = body?;
 	let file = blocking(move || read(&body)).await?;
+	shared.permit(TaskKind::TextGen)?;
 	let served = shared.model_with_root(&file.signed.receipt.model).await?;
 	let engine = served.engine.clone();
 	let (file, checked) = blocking(move || {

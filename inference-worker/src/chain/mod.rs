@@ -4,11 +4,14 @@
 //! runtime upgrade that keeps those types needs no new worker.
 
 mod call;
+mod consent;
 pub mod link;
 mod node;
 mod storage;
 
 pub use call::{Arguments, Call};
+pub(crate) use consent::now_ms;
+pub use consent::{Consent, Refusal, Standing};
 pub use node::{Header, NodeStatus, Peer};
 pub use storage::Attestation;
 
@@ -167,11 +170,28 @@ impl Chain {
 		arguments: impl Encode,
 		at: H256,
 	) -> Result<R, ChainError> {
+		self.api_at(function, arguments, Some(at)).await
+	}
+
+	/// Calls a function of `AriaApi` at the node's best block.
+	pub async fn api_now<R: Decode>(
+		&self,
+		function: &str,
+		arguments: impl Encode,
+	) -> Result<R, ChainError> {
+		self.api_at(function, arguments, None).await
+	}
+
+	async fn api_at<R: Decode>(
+		&self,
+		function: &str,
+		arguments: impl Encode,
+		at: Option<H256>,
+	) -> Result<R, ChainError> {
 		let name = format!("AriaApi_{function}");
 		let arguments = arguments.encode();
-		let call = self
-			.rpc
-			.state_call(&name, Some(&arguments), Some(at.0.into()));
+		let at = at.map(|at| at.0.into());
+		let call = self.rpc.state_call(&name, Some(&arguments), at);
 		let bytes = call.await.map_err(node)?;
 		R::decode_all(&mut &bytes[..])
 			.map_err(|error| ChainError::Runtime(format!("answer of {name}: {error}")))

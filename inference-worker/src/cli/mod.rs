@@ -28,6 +28,7 @@ mod network;
 mod onchain;
 mod output;
 mod program;
+mod receipt;
 mod remote;
 mod responder;
 mod sampling;
@@ -106,6 +107,11 @@ enum Command {
 	/// Check a receipt by re-executing its answer; exits with 1 and names the failed check if it is wrong.
 	#[command(after_help = "Example:\n  aria-worker verify receipt.json --model model.gguf")]
 	Verify(verify::VerifyArgs),
+	/// Print a receipt, with its prompt and answer, from the journal of a worker on this machine.
+	#[command(
+		after_help = "Example:\n  aria-worker receipt 0x9b21... --state-dir worker > receipt.json\n\nThe worker may be running. Over its API a receipt's prompt and answer are for whoever has the receipt's key."
+	)]
+	Receipt(receipt::ReceiptArgs),
 	/// Read the ledger: totals, records, workers and models; check it or export it.
 	#[command(
 		after_help = "Examples:\n  aria-worker ledger stats\n  aria-worker ledger worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json\n  aria-worker ledger verify --node-url ws://127.0.0.1:9944\n  aria-worker ledger export > ledger.json"
@@ -227,6 +233,7 @@ fn run(command: Command, program: &Program) -> Result<ExitCode> {
 		Command::Api(args) => api::run(args),
 		Command::Model(args) => model::run(args, program),
 		Command::Verify(args) => verify::run(&args),
+		Command::Receipt(args) => receipt::run(&args),
 		Command::Ledger(args) => ledger::run(&args),
 		Command::Consent(args) => consent::run(&args),
 		Command::Sobriety(args) => sobriety::run(&args),

@@ -54,7 +54,9 @@ fn post(agent: &Agent, url: &str, bearer: &str, body: &str) -> Result<Response<B
 		let answer = request.send(body)?;
 		let wait = answer.headers().get("retry-after").and_then(|seconds| {
 			let seconds: u64 = seconds.to_str().ok()?.parse().ok()?;
-			(answer.status() == 503).then_some(Duration::from_secs(seconds.clamp(1, 60)))
+			// What lasts for hours, such as a closed window of the owner's consent, is for people to hear.
+			let soon = answer.status() == 503 && seconds < PATIENCE.as_secs();
+			soon.then_some(Duration::from_secs(seconds.clamp(1, 60)))
 		});
 		match wait {
 			Some(wait) if start.elapsed() + wait < PATIENCE => std::thread::sleep(wait),

@@ -5,11 +5,12 @@
 
 use super::context::{Context, next_block};
 use crate::{
-	chain::{Account, Block, Call, Chain, ChainError, ERA},
+	chain::{Account, Block, Call, Chain, ChainError, ERA, now_ms},
 	receipts::journal::{JournalError, PendingBatch},
 };
 use aria_primitives::{
 	H256, ModelId,
+	consent::{ConsentView, TaskKind},
 	provenance::ModelView,
 	receipt::SignedReceipt,
 	work::{BatchId, BatchView, LedgerStats, Totals},
@@ -190,9 +191,28 @@ impl<'a> Committer<'a> {
 		}
 		let context = self.context;
 		let models = self.registered_models(block).await?;
+		if models.is_empty() {
+			return Ok(());
+		}
+		let consent: Option<ConsentView> = self
+			.chain
+			.api("consent", (&context.me,), block.hash)
+			.await?;
+		let in_force = consent.filter(|view| view.terms.permits(TaskKind::TextGen, now_ms()));
+		let Some(consent) = in_force else {
+			// The chain would take the fee and refuse.
+			self.say("the consent contract does not allow it now".into());
+			return Ok(());
+		};
+		// What was answered without a contract can't be opened, nor under one that a final block does not know yet.
 		let receipts = context
 			.journal
-			.waiting(&context.me, &models, self.limit as usize)
+			.waiting(
+				&context.me,
+				&models,
+				1..=consent.version,
+				self.limit as usize,
+			)
 			.await?;
 		if receipts.is_empty() {
 			return Ok(());

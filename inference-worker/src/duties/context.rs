@@ -1,14 +1,14 @@
 //! What the duties share.
 
 use crate::{
-	chain::{Block, Chain, ChainError, link::ChainLink},
+	chain::{Block, Chain, ChainError, Consent, link::ChainLink},
 	models::Models,
 	receipts::journal::Journal,
 };
 use aria_primitives::{AccountId, work::Roles};
 use sp_core::sr25519;
 use std::{
-	sync::{Arc, PoisonError, RwLock, atomic::AtomicU32},
+	sync::{Arc, PoisonError, RwLock},
 	time::Duration,
 };
 use tokio::sync::watch;
@@ -20,7 +20,9 @@ pub(crate) struct Context {
 	pub(crate) pair: Arc<sr25519::Pair>,
 	pub(crate) me: AccountId,
 	pub(crate) roles: Roles,
-	pub(crate) consent_version: Arc<AtomicU32>,
+	pub(crate) consent: Arc<Consent>,
+	/// Whether the owner said to grant a contract, if there has never been one.
+	pub(crate) first_grant: bool,
 	pub(crate) batch_every: Duration,
 	/// The present connection, for requests of verifiers.
 	pub(crate) chain: RwLock<Option<Chain>>,

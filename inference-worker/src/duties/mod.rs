@@ -4,6 +4,7 @@
 //! extrinsic or a restart only delays them: the next pass sees what is still due.
 
 mod committer;
+mod consent;
 pub(crate) mod context;
 mod onboarding;
 pub(crate) mod opener;
@@ -73,6 +74,11 @@ async fn session(context: &Context, chain: &Chain, network: &Network) -> ChainEr
 		)?;
 		Ok(())
 	};
+	let mut looks = blocks.clone();
+	let consent = async {
+		let Err(error) = consent::follow(context, chain, &mut looks).await;
+		error
+	};
 	let mut seen = blocks.clone();
 	let watch = async {
 		loop {
@@ -82,6 +88,7 @@ async fn session(context: &Context, chain: &Chain, network: &Network) -> ChainEr
 	tokio::select! {
 		error = chain.follow(&sender) => error,
 		Err::<(), ChainError>(error) = watch => error,
+		error = consent => error,
 		result = duties => match result {
 			Ok(()) => ChainError::Node("nothing to do".into()),
 			Err(error) => error,

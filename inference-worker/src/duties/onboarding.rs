@@ -1,18 +1,15 @@
-//! What a party owes the chain before it can take part: a consent contract, a registered model, a bond. Every step
-//! looks at the chain first, so it can be repeated at any time.
+//! What a party owes the chain before it can take part: a registered model, a bond, and the first consent contract where
+//! its owner said so. Every step looks at the chain first, so it can be repeated at any time.
 
 use super::{
-	context::{Context, next_block, tolerate},
-	registrar::{self},
+	consent,
+	context::{Context, next_block},
+	registrar,
 };
 use crate::chain::{Account, Block, Call, Chain, ChainError};
-use aria_primitives::{
-	AccountId,
-	consent::{ConsentView, Terms},
-	work::WorkerView,
-};
+use aria_primitives::{AccountId, work::WorkerView};
 use sp_core::crypto::Ss58Codec;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How long to wait before a step that failed is tried again.
@@ -78,23 +75,7 @@ async fn step(
 	{
 		return Ok(Some(waiting));
 	}
-	let consent: Option<ConsentView> = chain.api("consent", (me,), block.hash).await?;
-	let grant = async {
-		match consent {
-			Some(consent) => {
-				context
-					.consent_version
-					.store(consent.version, Ordering::Relaxed);
-				Ok(())
-			}
-			None => {
-				let call = Call::grant(Terms::default());
-				tolerate(account.send(&call, None).await, "Consent.AlreadyGranted")?;
-				tracing::info!("consent granted with the default terms");
-				Ok(())
-			}
-		}
-	};
+	let grant = consent::grant(context, chain, account);
 	let register = async {
 		let call = match &registered {
 			None => Call::register(context.roles, address),

@@ -4,13 +4,12 @@ use super::context::{Context, next_block};
 use crate::chain::{Account, Block, Call, Chain, ChainError};
 use aria_primitives::{
 	H256,
-	consent::ConsentView,
 	opening::{Opening, OpeningError, OpeningRequest, OpeningResponse},
 	work::{DrawId, DrawStatus, DrawView},
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use sp_core::{Pair, sr25519};
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::collections::HashSet;
 use tokio::sync::watch;
 
 /// Draws that are opened at once.
@@ -40,7 +39,6 @@ pub(super) async fn run(
 			}
 			block = next_block(blocks) => block?,
 		};
-		refresh_consent(context, chain, block).await?;
 		let draws: Vec<(DrawId, DrawView)> =
 			chain.api("open_draws", (&context.me,), block.hash).await?;
 		for (id, draw) in draws {
@@ -73,13 +71,6 @@ pub(super) async fn run(
 			));
 		}
 	}
-}
-
-async fn refresh_consent(context: &Context, chain: &Chain, block: Block) -> Result<(), ChainError> {
-	let consent: Option<ConsentView> = chain.api("consent", (&context.me,), block.hash).await?;
-	let version = consent.map_or(0, |consent| consent.version);
-	context.consent_version.store(version, Ordering::Relaxed);
-	Ok(())
 }
 
 /// Whether a request for an opening was signed by the verifier that it names, for this chain.

@@ -3,3 +3,4 @@
 pub mod check;
 pub mod file;
 pub mod journal;
+pub mod keys;

@@ -1,6 +1,9 @@
 //! Errors of the methods: codes of a range that nobody else uses.
 
-use crate::{api::ApiError, receipts::journal::JournalError};
+use crate::{
+	api::{ApiError, CONSENT},
+	receipts::journal::JournalError,
+};
 use axum::http::StatusCode;
 use jsonrpsee::types::ErrorObjectOwned;
 
@@ -22,6 +25,8 @@ pub enum Code {
 	Busy = 12006,
 	/// The answer failed.
 	Failed = 12007,
+	/// The owner's consent contract does not allow it.
+	NoConsent = 12008,
 }
 
 impl Code {
@@ -34,6 +39,7 @@ impl Code {
 /// An error of the API, its object under `data`.
 pub(super) fn of_api(error: &ApiError) -> ErrorObjectOwned {
 	let code = match error.status {
+		_ if error.code == Some(CONSENT) => Code::NoConsent,
 		StatusCode::NOT_FOUND => Code::UnknownModel,
 		StatusCode::TOO_MANY_REQUESTS => Code::Busy,
 		StatusCode::SERVICE_UNAVAILABLE => match error.code {

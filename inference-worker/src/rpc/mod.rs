@@ -26,9 +26,9 @@ pub trait AriaRpc {
 	#[method(name = "workerStatus")]
 	fn worker_status(&self) -> RpcResult<Status>;
 
-	/// A receipt with its prompt and answer, by its identifier. For the operator.
+	/// A receipt by its identifier; with its key, which its answer has, with its prompt and answer. For the operator.
 	#[method(name = "receipt", blocking, with_extensions)]
-	fn receipt(&self, id: String) -> RpcResult<Option<Receipt>>;
+	fn receipt(&self, id: String, key: Option<String>) -> RpcResult<Option<Receipt>>;
 
 	/// Receipts, newest first, at most `limit` (16 if not given, 256 at most): those numbered below `before`, or the
 	/// newest. For the operator.

@@ -3,7 +3,8 @@
 use super::{AriaRpcServer, error::*, types::*};
 use crate::{
 	api::{self, ApiError, MAX_BODY},
-	models::{Health, Listed},
+	models::{self, Health},
+	receipts::journal::Listed,
 	service::{Handle, Ready, Stage},
 	text::{parse_hash, to_hex},
 };
@@ -16,10 +17,7 @@ use jsonrpsee::{
 };
 use serde_json::{Value, value::RawValue};
 use sp_core::crypto::Ss58Codec;
-use std::{
-	sync::{Arc, atomic::Ordering},
-	time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a reader may take to hear that an answer took too long.
@@ -101,12 +99,28 @@ impl AriaRpcServer for Rpc {
 		Ok(Status { state, worker })
 	}
 
-	fn receipt(&self, extensions: &Extensions, id: String) -> RpcResult<Option<Receipt>> {
+	fn receipt(
+		&self,
+		extensions: &Extensions,
+		id: String,
+		key: Option<String>,
+	) -> RpcResult<Option<Receipt>> {
 		(self.check)(extensions)?;
 		let ready = self.ready()?;
 		let id = identifier(&id)?;
-		let entry = ready.context.journal.get(&id).map_err(of_journal)?;
-		Ok(entry.map(|entry| Receipt::new(to_hex(id.as_bytes()), &entry)))
+		let Some(entry) = ready.context.journal.get(&id).map_err(of_journal)? else {
+			return Ok(None);
+		};
+		let whole = ready.shared.may_read(&id, key.as_deref());
+		let whole = whole.map_err(|error| of_api(&error))?;
+		let file = whole.then(|| entry.file.to_json());
+		let listed = Listed {
+			number: entry.number,
+			id,
+			signed: entry.file.signed,
+			place: entry.place,
+		};
+		Ok(Some(Receipt::new(listed, file)))
 	}
 
 	fn receipts(
@@ -203,8 +217,8 @@ impl From<Health> for State {
 	}
 }
 
-impl From<Listed> for Model {
-	fn from(listed: Listed) -> Self {
+impl From<models::Listed> for Model {
+	fn from(listed: models::Listed) -> Self {
 		Self {
 			id: listed.name.to_string(),
 			root: listed.facts.map(|facts| to_hex(facts.id.as_bytes())),
@@ -225,7 +239,7 @@ impl Ready {
 			requests: context.models.requests(),
 			chain: ChainStatus {
 				connected: context.is_connected(),
-				consent_version: context.consent_version.load(Ordering::Relaxed),
+				consent_version: context.consent.version(),
 			},
 			receipts: context.journal.counts(),
 		}

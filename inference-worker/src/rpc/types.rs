@@ -121,27 +121,22 @@ fn committed(place: Place) -> Option<Committed> {
 	})
 }
 
-/// A receipt with everything that is needed to check it.
+/// A receipt, for somebody with its key or without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
-	/// Its identifier.
-	pub id: String,
-	/// What became of it.
-	pub state: ReceiptState,
-	/// Where it is committed, once that is final.
-	pub committed: Option<Committed>,
-	/// The receipt file, as the HTTP API gives it and `aria verify` reads it.
-	pub receipt_file: serde_json::Value,
+	/// What it says.
+	#[serde(flatten)]
+	pub info: ReceiptInfo,
+	/// The receipt file, as the HTTP API gives it and `aria verify` reads it; none without the receipt's key.
+	pub receipt_file: Option<serde_json::Value>,
 }
 
 impl Receipt {
-	pub(super) fn new(id: String, entry: &journal::Entry) -> Self {
+	pub(super) fn new(listed: Listed, receipt_file: Option<serde_json::Value>) -> Self {
 		Self {
-			id,
-			state: entry.place.into(),
-			committed: committed(entry.place),
-			receipt_file: entry.file.to_json(),
+			info: listed.into(),
+			receipt_file,
 		}
 	}
 }

@@ -120,6 +120,10 @@ pub struct ServiceArgs {
 		default_value = "ws://127.0.0.1:9944"
 	)]
 	pub node: String,
+	/// Grant a consent contract, for any time and every kind of work, if the worker's account has never had one. Without
+	/// a contract no request is answered; other terms, and a contract after a revocation, are for `consent grant`.
+	#[arg(long)]
+	pub consent: bool,
 	/// Serve without a chain: receipts are signed and kept, but not committed.
 	#[arg(long)]
 	pub offline: bool,
@@ -175,6 +179,7 @@ impl Default for ServiceArgs {
 			weights_mib: None,
 			api: ApiArgs::default(),
 			node: "ws://127.0.0.1:9944".into(),
+			consent: false,
 			offline: false,
 			worker_key: None,
 			state_dir: None,

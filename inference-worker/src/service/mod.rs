@@ -10,14 +10,17 @@ pub(crate) use handle::{Ready, Stage};
 
 use crate::{
 	api::{self, About, ApiState, Limits},
-	chain::link::ChainLink,
+	chain::{Consent, Standing, link::ChainLink},
 	duties::{context::Context, follow, opener},
 	energy::Meter,
 	keys::{self, Keys},
 	metrics::{Metrics, Passes},
 	models::Models,
 	p2p::{self, Answer, Network},
-	receipts::journal::Journal,
+	receipts::{
+		journal::Journal,
+		keys::{self as receipt_keys, ReceiptKeys},
+	},
 };
 use anyhow::{Context as _, Result};
 use aria_engine::Options;
@@ -28,7 +31,7 @@ use prometheus::Registry;
 use sp_core::{Pair, crypto::Ss58Codec};
 use std::{
 	path::Path,
-	sync::{Arc, RwLock, atomic::AtomicU32},
+	sync::{Arc, RwLock},
 	time::Duration,
 };
 use tokio::net::TcpListener;
@@ -77,6 +80,8 @@ async fn serve(
 		let dir = dir.clone();
 		tokio::task::spawn_blocking(move || Journal::open(&dir)).await??
 	};
+	let receipt_keys = ReceiptKeys::open(&dir)
+		.with_context(|| format!("can't use {}", dir.join(receipt_keys::FILE_NAME).display()))?;
 	let keys = Keys::open(
 		args.api
 			.keys_file
@@ -107,12 +112,16 @@ async fn serve(
 	let metrics = Metrics::new(&registry).context("can't register the metrics")?;
 	let (models, about) = open_models(&args, metrics.passes()).await?;
 	let link = Arc::new(ChainLink::default());
-	let consent_version = Arc::new(AtomicU32::new(0));
+	let consent = Arc::new(Consent::new(match args.offline {
+		true => Standing::Offline,
+		false => Standing::Unknown,
+	}));
 	let state = Arc::new(ApiState {
 		models: models.clone(),
 		signer: pair.clone(),
 		journal: journal.clone(),
-		consent_version: consent_version.clone(),
+		receipt_keys,
+		consent: consent.clone(),
 		about,
 		chain: (!args.offline).then(|| link.clone()),
 		api_key: args.api.key.clone(),
@@ -135,7 +144,8 @@ async fn serve(
 		pair,
 		me,
 		roles: args.chain_roles(),
-		consent_version,
+		consent,
+		first_grant: args.consent,
 		batch_every: Duration::from_secs(args.batch_seconds.max(1)),
 		chain: RwLock::new(None),
 		link,

@@ -44,16 +44,6 @@ async fn completion_should_carry_exact_usage_and_a_receipt_that_verifies() {
 			.file,
 		file
 	);
-	let stored = server.get(&format!("/v1/receipts/{id}")).await.json();
-	assert_eq!(stored["receipt_file"], answer["aria"]["receipt_file"]);
-	assert_eq!(stored["committed"], Value::Null);
-	let unknown = server
-		.get(&format!("/v1/receipts/0x{}", "0".repeat(64)))
-		.await;
-	assert_eq!(
-		unknown.error(404),
-		request_error(json!("receipt_not_found"))
-	);
 }
 
 #[tokio::test]

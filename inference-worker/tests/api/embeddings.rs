@@ -2,6 +2,7 @@
 
 use super::*;
 use aria_engine::answers::evaluate::embed;
+use aria_primitives::consent::TaskKind;
 
 /// A model that only makes embeddings.
 static EMBEDS: LazyLock<Arc<Model>> = LazyLock::new(|| {
@@ -18,6 +19,27 @@ fn expected(text: &str) -> Vec<f32> {
 /// JSON as a client reads it: whose parser of numbers is exact depends on what else is built.
 fn read(value: Value) -> Value {
 	serde_json::from_str(&value.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn owner_should_consent_to_embeddings() {
+	let task = |kind: TaskKind| Terms {
+		tasks: 1 << kind as u8,
+		..Terms::default()
+	};
+	for (allowed, status) in [(TaskKind::Embedding, 200), (TaskKind::TextGen, 403)] {
+		let guard = Guard {
+			consent: Some(contract(task(allowed))),
+			..Guard::default()
+		};
+		let server = Server::guarded(&EMBEDS, 8, guard).await;
+		let body = json!({ "model": "aria-demo", "input": "the thing" });
+		let reply = server.post("/v1/embeddings", body).await;
+		assert_eq!(reply.status, status, "{}", reply.body);
+		if status == 403 {
+			assert_eq!(reply.error(403).2, json!("consent"));
+		}
+	}
 }
 
 #[tokio::test]

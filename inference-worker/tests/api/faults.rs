@@ -45,11 +45,15 @@ async fn client_that_goes_away_should_cancel_its_answer() {
 	let worker = aria_primitives::AccountId::new(server.signer.public().0);
 	let model = HashSet::from([server.engine.model().id]);
 	assert_eq!(
-		server.journal.waiting(&worker, &model, 9).await.unwrap(),
+		server
+			.journal
+			.waiting(&worker, &model, 7..=7, 9)
+			.await
+			.unwrap(),
 		[]
 	);
 	assert_eq!(server.complete(json!({})).await.status, 200);
-	let waiting = server.journal.waiting(&worker, &model, 9).await;
+	let waiting = server.journal.waiting(&worker, &model, 7..=7, 9).await;
 	assert_eq!(waiting.unwrap().len(), 1);
 }
 

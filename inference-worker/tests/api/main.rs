@@ -4,6 +4,7 @@
 
 mod answers;
 mod choices;
+mod consent;
 mod constraints;
 mod embeddings;
 mod faults;
@@ -15,6 +16,7 @@ mod models;
 mod openapi;
 mod prompts;
 mod protection;
+mod receipts;
 mod responses;
 mod sampling;
 mod status;
@@ -26,9 +28,10 @@ mod tools;
 
 use aria_engine::{Event, GenerateRequest, Options, model::Model};
 use aria_kernels::{Backend, Isa, Packing};
+use aria_primitives::consent::{ConsentView, Terms};
 use aria_worker::{
 	api::{About, ApiState, Limits, Origin, router, serve},
-	chain::link::ChainLink,
+	chain::{Consent, Standing, link::ChainLink},
 	energy::Meter,
 	keys::{FILE_NAME as KEYS, KeyFile, Keys},
 	metrics::Metrics,
@@ -36,7 +39,7 @@ use aria_worker::{
 		Models,
 		engine::{Engine, EngineHandle},
 	},
-	receipts::{check::verify_receipt, file::ReceiptFile, journal::Journal},
+	receipts::{check::verify_receipt, file::ReceiptFile, journal::Journal, keys::ReceiptKeys},
 	text::parse_hash,
 };
 use prometheus::Registry;
@@ -45,7 +48,7 @@ use sp_core::{Pair, sr25519};
 use std::{
 	net::SocketAddr,
 	path::Path,
-	sync::{Arc, LazyLock, atomic::AtomicU32},
+	sync::{Arc, LazyLock},
 	time::Duration,
 };
 use tokio::{
@@ -89,6 +92,7 @@ struct Server {
 	engine: EngineHandle,
 	journal: Journal,
 	signer: Arc<sr25519::Pair>,
+	consent: Arc<Consent>,
 	_state_dir: tempfile::TempDir,
 }
 
@@ -101,6 +105,17 @@ struct Guard<'a> {
 	tls: Option<TlsAcceptor>,
 	/// Declared power.
 	watts: Option<f64>,
+	/// What is known of the owner's consent; a contract of the default terms if not given.
+	consent: Option<Standing>,
+}
+
+/// A contract in force, version 7.
+fn contract(terms: Terms) -> Standing {
+	Standing::Contract(ConsentView {
+		terms,
+		version: 7,
+		changed_at: 1,
+	})
 }
 
 struct Reply {
@@ -219,11 +234,14 @@ impl Server {
 		let state_dir = tempfile::tempdir().unwrap();
 		let journal = Journal::open(state_dir.path()).unwrap();
 		let signer = Arc::new(sr25519::Pair::from_string("//Alice", None).unwrap());
+		let standing = guard.consent.unwrap_or_else(|| contract(Terms::default()));
+		let consent = Arc::new(Consent::new(standing));
 		let app = router(Arc::new(ApiState {
 			models,
 			signer: signer.clone(),
 			journal: journal.clone(),
-			consent_version: Arc::new(AtomicU32::new(7)),
+			receipt_keys: ReceiptKeys::open(state_dir.path()).unwrap(),
+			consent: consent.clone(),
 			about,
 			chain: Some(Arc::new(ChainLink::default())),
 			api_key: guard.api_key.map(str::to_owned),
@@ -243,6 +261,7 @@ impl Server {
 			engine,
 			journal,
 			signer,
+			consent,
 			_state_dir: state_dir,
 		}
 	}

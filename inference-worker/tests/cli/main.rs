@@ -9,6 +9,7 @@ mod logs;
 mod pipes;
 #[path = "../../engine/tests/vocab/published.rs"]
 mod published;
+mod receipt;
 mod settings;
 #[path = "../../engine/tests/support/mod.rs"]
 mod support;

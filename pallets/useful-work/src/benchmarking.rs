@@ -89,7 +89,8 @@ fn receipt<T: Config>(worker: &AccountId) -> SignedReceipt {
 		operations: T::Ledger::operations(&MODEL)
 			.and_then(|cost| cost.of(prompt_tokens, output_tokens))
 			.expect("the model is registered; qed"),
-		consent_version: 0,
+		// Of the first contract.
+		consent_version: 1,
 		energy: Energy::default(),
 		times: Times::default(),
 	};

@@ -444,6 +444,8 @@ pub mod pallet {
 		NotPrunable,
 		/// A counter or balance would leave its range.
 		Overflow,
+		/// The receipt names no consent contract, or one that came after its batch.
+		WrongConsent,
 	}
 
 	#[pallet::hooks]
@@ -615,9 +617,9 @@ pub mod pallet {
 		///
 		/// [`Error::UnknownDraw`], [`Error::NotTheWorker`], [`Error::NotDrawn`], [`Error::DeadlinePassed`],
 		/// [`Error::BadProof`], [`Error::WrongWorker`], [`Error::WrongSpec`], [`Error::NoTokens`],
-		/// [`Error::UnknownModel`], [`Error::WrongOperations`], [`Error::BadSignature`], and the ledger's, such as
-		/// when the receipt is on record already or the worker can't pay the record's deposit. A leaf that can't be
-		/// opened for any of these reasons is slashed at the deadline.
+		/// [`Error::WrongConsent`], [`Error::UnknownModel`], [`Error::WrongOperations`], [`Error::BadSignature`], and
+		/// the ledger's, such as when the receipt is on record already or the worker can't pay the record's deposit. A
+		/// leaf that can't be opened for any of these reasons is slashed at the deadline.
 		///
 		/// ## Events
 		///

@@ -35,6 +35,12 @@ impl<T: Config> Pallet<T> {
 			receipt.prompt_tokens > 0 && receipt.output_tokens > 0,
 			Error::<T>::NoTokens
 		);
+		// An answer is older than its batch, so its contract is not younger; versions begin at 1 where there are contracts.
+		let consent = batch.consent_version.min(1)..=batch.consent_version;
+		ensure!(
+			consent.contains(&receipt.consent_version),
+			Error::<T>::WrongConsent
+		);
 		let operations = T::Ledger::operations(&receipt.model)
 			.ok_or(Error::<T>::UnknownModel)?
 			.of(receipt.prompt_tokens, receipt.output_tokens);

@@ -31,6 +31,8 @@ pub(super) struct ErrorBody {
 #[derive(ToSchema)]
 pub(super) struct Aria {
 	receipt_id: String,
+	/// With it, `/v1/receipts/{id}` shows the receipt's prompt and answer again. It is for who asked, and kept nowhere.
+	receipt_key: String,
 	receipt_file: ReceiptFile,
 }
 
@@ -341,10 +343,41 @@ pub(super) struct Prompt {
 pub(super) struct StoredReceipt {
 	id: String,
 	object: String,
-	receipt_file: ReceiptFile,
+	receipt: PublicReceipt,
+	/// Null without the receipt's key.
+	#[schema(required)]
+	receipt_file: Option<ReceiptFile>,
 	/// Null until it is committed on the chain.
 	#[schema(required)]
 	committed: Option<Committed>,
+}
+
+/// What anybody may know of a receipt.
+#[derive(ToSchema)]
+pub(super) struct PublicReceipt {
+	/// Version of the numeric specification.
+	spec: u32,
+	/// The model's root.
+	model: String,
+	/// The account that signed.
+	worker: String,
+	prompt_tokens: u32,
+	output_tokens: u32,
+	/// Multiply-accumulates.
+	operations: String,
+	/// Version of the consent contract, 0 off the chain.
+	consent_version: u32,
+	energy: ReceiptEnergy,
+	/// Milliseconds since 1970.
+	started_ms: String,
+	/// Milliseconds since 1970.
+	finished_ms: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct ReceiptEnergy {
+	microjoules: String,
+	grade: Grade,
 }
 
 #[derive(ToSchema)]

@@ -17,7 +17,8 @@ enum Errors {
 	/// A key is needed.
 	#[response(status = 401)]
 	Unauthorized(Error),
-	/// A web page of another origin asks.
+	/// A web page of another origin asks; the owner's consent contract does not allow it (`consent`); or the key is not
+	/// this receipt's.
 	#[response(status = 403)]
 	Forbidden(Error),
 	/// The model or the thing is not here.
@@ -38,7 +39,8 @@ enum Errors {
 	/// The worker failed.
 	#[response(status = 500)]
 	Failed(Error),
-	/// The model is being loaded or waits for memory: `Retry-After` says when to come back. Or its engine has stopped.
+	/// The model is being loaded or waits for memory, or the owner's consent contract does not allow it now (`consent`):
+	/// `Retry-After` says when to come back. Or its engine has stopped.
 	#[response(status = 503, headers(("Retry-After" = u64, description = "Seconds.")))]
 	Unavailable(Error),
 	/// The answer took longer than the worker allows.
@@ -121,10 +123,13 @@ fn detokenize() {}
 )]
 fn apply_template() {}
 
-/// A receipt in the journal, and where it was committed.
+/// A receipt in the journal, and where it was committed. Its prompt and answer are shown with its key alone.
 #[utoipa::path(
 	get, path = "/v1/receipts/{id}", tag = "receipts",
-	params(("id" = String, Path, description = "`receipt_id` of an answer.")),
+	params(
+		("id" = String, Path, description = "`receipt_id` of an answer."),
+		("X-ARIA-Receipt-Key" = Option<String>, Header, description = "`receipt_key` of the answer."),
+	),
 	responses((status = 200, description = "The receipt.", body = StoredReceipt), Errors),
 )]
 fn receipt() {}

@@ -179,6 +179,9 @@ pub(super) fn events(
 			}
 			match choice.events.recv().await {
 				Some(Event::Token(token)) => {
+					if let Err(error) = answer.permit() {
+						break Err(error);
+					}
 					let parts = choice.push(model, &answer.shared.api.metrics, token);
 					// Kept for the next text where there is none now.
 					let new = match parts.iter().any(|part| matches!(part, Part::Text(_))) {

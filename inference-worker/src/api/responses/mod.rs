@@ -13,6 +13,7 @@ use super::{
 	shape::Kind,
 };
 use crate::keys::Client;
+use aria_primitives::consent::TaskKind;
 use axum::{
 	Extension, Json,
 	body::Bytes,
@@ -42,6 +43,7 @@ fn start(
 		error.message += ", which keeps no answers: send the whole conversation as input";
 		return Err(error);
 	}
+	shared.permit(TaskKind::TextGen)?;
 	let served = shared.model(&fields)?;
 	let model = served.engine.model();
 	let options = fields.options(KIND, model)?;

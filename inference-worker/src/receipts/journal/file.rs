@@ -1,9 +1,10 @@
 //! The journal's file: appending whole lines, and reading them back.
 
 use super::{
+	Entry,
 	error::{JournalError, OpenError},
 	line::{Line, Range},
-	state::State,
+	state::{Found, State},
 };
 use crate::receipts::file::ReceiptFile;
 use std::{
@@ -107,6 +108,25 @@ impl Reader {
 		let path = dir.join(FILE_NAME);
 		let file = File::open(&path).map_err(|error| OpenError::Io { path, error })?;
 		Ok(Self(Mutex::new(file)))
+	}
+
+	/// Opens the file and reads what its lines amount to, leaving it as it is.
+	pub(super) fn replay(dir: &Path) -> Result<(Self, State), OpenError> {
+		let path = dir.join(FILE_NAME);
+		let reader = Self::open(dir)?;
+		let file = reader.0.lock().unwrap_or_else(PoisonError::into_inner);
+		let (state, _) = replay(&file, &path)?;
+		drop(file);
+		Ok((reader, state))
+	}
+
+	/// Reads a receipt that was found.
+	pub(super) fn entry(&self, found: Found) -> Result<Entry, JournalError> {
+		Ok(Entry {
+			number: found.number,
+			file: self.receipt(found.range)?,
+			place: found.place,
+		})
 	}
 
 	/// Reads a receipt.

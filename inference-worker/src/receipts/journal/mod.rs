@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use state::State;
 use std::{
 	collections::HashSet,
+	ops::RangeInclusive,
 	path::Path,
 	sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -42,6 +43,8 @@ pub use state::{Committed, Place};
 /// A receipt of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+	/// How many were written before it.
+	pub number: u64,
 	/// The receipt and what is needed to check it.
 	pub file: ReceiptFile,
 	/// What became of it.
@@ -92,6 +95,34 @@ struct Inner {
 	/// Locked around every change, so that the file's order is the memory's order.
 	writer: Mutex<Writer>,
 	state: RwLock<State>,
+}
+
+/// A journal as its file has it now, whether or not a worker goes on writing it. Nothing is locked or changed.
+pub struct Snapshot {
+	reader: Reader,
+	state: State,
+}
+
+impl Snapshot {
+	/// Reads the journal in a folder.
+	///
+	/// # Errors
+	///
+	/// If there is none, or it can't be read.
+	pub fn read(dir: &Path) -> Result<Self, OpenError> {
+		let (reader, state) = Reader::replay(dir)?;
+		Ok(Self { reader, state })
+	}
+
+	/// A receipt by its identifier, as [`Journal::get`].
+	///
+	/// # Errors
+	///
+	/// If the disk fails.
+	pub fn get(&self, id: &H256) -> Result<Option<Entry>, JournalError> {
+		let found = self.state.find(id);
+		found.map(|found| self.reader.entry(found)).transpose()
+	}
 }
 
 /// The journal of a worker. Clones are the same journal.
@@ -164,15 +195,8 @@ impl Journal {
 	///
 	/// If the disk fails.
 	pub fn get(&self, id: &H256) -> Result<Option<Entry>, JournalError> {
-		let found = self.read(|state| {
-			let kept = state.receipts.get(id)?;
-			Some((kept.range, state.place(kept)))
-		});
-		let Some((range, place)) = found else {
-			return Ok(None);
-		};
-		let file = self.0.reader.receipt(range)?;
-		Ok(Some(Entry { file, place }))
+		let found = self.read(|state| state.find(id));
+		found.map(|found| self.0.reader.entry(found)).transpose()
 	}
 
 	/// Up to `limit` receipts, newest first: those numbered below `before`, or the newest.
@@ -233,12 +257,13 @@ impl Journal {
 	/// Models of this worker's receipts that are in no batch.
 	pub fn waiting_models(&self, worker: &AccountId) -> HashSet<ModelId> {
 		self.read(|state| {
-			let models = state.waiting_of(worker).map(|(.., model)| *model);
+			let models = state.waiting_of(worker).map(|(.., source)| source.model);
 			models.collect()
 		})
 	}
 
-	/// Up to `limit` receipts of this worker and these models that are in no batch, oldest first.
+	/// Up to `limit` receipts of this worker, these models and these versions of its consent that are in no batch,
+	/// oldest first.
 	///
 	/// # Errors
 	///
@@ -247,11 +272,13 @@ impl Journal {
 		&self,
 		worker: &AccountId,
 		models: &HashSet<ModelId>,
+		consent: RangeInclusive<u32>,
 		limit: usize,
 	) -> Result<Vec<(H256, SignedReceipt)>, JournalError> {
 		let found: Vec<(H256, Range)> = self.read(|state| {
-			let waiting = state.waiting_of(worker);
-			let ours = waiting.filter(|(.., model)| models.contains(*model));
+			let ours = state.waiting_of(worker).filter(|(.., source)| {
+				models.contains(&source.model) && consent.contains(&source.consent_version)
+			});
 			ours.take(limit)
 				.map(|(id, kept, _)| (*id, kept.range))
 				.collect()

@@ -43,10 +43,25 @@ impl Place {
 /// A receipt that is in the file.
 pub(super) struct Kept {
 	pub(super) range: Range,
-	/// Who answered with what: its number in [`State::sources`].
+	/// Who answered with what, and under which contract: its number in [`State::sources`].
 	source: u32,
 	chain: Option<ChainNumber>,
 	place: Place,
+}
+
+/// A receipt that was looked for.
+pub(super) struct Found {
+	pub(super) number: u64,
+	pub(super) range: Range,
+	pub(super) place: Place,
+}
+
+/// Who answered, with what, and under which contract.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Source {
+	worker: AccountId,
+	pub(super) model: ModelId,
+	pub(super) consent_version: u32,
 }
 
 /// A receipt's number: how many were written before it.
@@ -68,8 +83,8 @@ pub(super) struct Duties {
 pub(super) struct State {
 	/// All receipts by their identifiers, oldest first.
 	pub(super) receipts: IndexMap<H256, Kept>,
-	/// Workers with models, by number.
-	sources: IndexSet<(AccountId, ModelId)>,
+	/// Sources of receipts, by number.
+	sources: IndexSet<Source>,
 	/// Chains by their origins, by number.
 	chains: IndexSet<H256>,
 	/// The chain that the worker was on last.
@@ -90,21 +105,31 @@ impl State {
 		}
 	}
 
+	/// A receipt by its identifier.
+	pub(super) fn find(&self, id: &H256) -> Option<Found> {
+		let (number, _, kept) = self.receipts.get_full(id)?;
+		Some(Found {
+			number: number as u64,
+			range: kept.range,
+			place: self.place(kept),
+		})
+	}
+
 	/// A receipt's identifier and where it is.
 	fn numbered(&self, number: Number) -> Option<(&H256, &Kept)> {
 		self.receipts.get_index(number as usize)
 	}
 
-	/// Waiting receipts of a worker with their models, oldest first.
+	/// Waiting receipts of a worker with their sources, oldest first.
 	pub(super) fn waiting_of<'a>(
 		&'a self,
 		worker: &'a AccountId,
-	) -> impl Iterator<Item = (&'a H256, &'a Kept, &'a ModelId)> {
+	) -> impl Iterator<Item = (&'a H256, &'a Kept, &'a Source)> {
 		let waiting = self.here.waiting.iter();
 		let receipts = waiting.filter_map(|number| self.numbered(*number));
 		receipts.filter_map(move |(id, kept)| {
-			let (who, model) = self.sources.get_index(kept.source as usize)?;
-			(who == worker).then_some((id, kept, model))
+			let source = self.sources.get_index(kept.source as usize)?;
+			(source.worker == *worker).then_some((id, kept, source))
 		})
 	}
 
@@ -177,7 +202,11 @@ impl State {
 
 	pub(super) fn add(&mut self, signed: &SignedReceipt, range: Range) {
 		let receipt = &signed.receipt;
-		let source = (receipt.worker.clone(), receipt.model);
+		let source = Source {
+			worker: receipt.worker.clone(),
+			model: receipt.model,
+			consent_version: receipt.consent_version,
+		};
 		let source = self.sources.insert_full(source).0 as u32;
 		if let Entry::Vacant(free) = self.receipts.entry(signed.leaf()) {
 			self.here.waiting.push(free.index() as Number);

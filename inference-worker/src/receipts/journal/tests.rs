@@ -5,6 +5,11 @@ use aria_engine::{FinishReason, Generation, Timings};
 use sp_core::{Pair, sr25519};
 
 fn receipt(seed: u8) -> ReceiptFile {
+	receipt_under(1, seed)
+}
+
+/// A receipt of an answer under this version of the consent contract.
+fn receipt_under(consent: u32, seed: u8) -> ReceiptFile {
 	let generation = Generation {
 		prompt: vec![1, 2, 3],
 		tokens: vec![u32::from(seed), 5],
@@ -20,13 +25,19 @@ fn receipt(seed: u8) -> ReceiptFile {
 		timings: Timings::default(),
 	};
 	let pair = sr25519::Pair::from_seed(&[1; 32]);
-	ReceiptFile::sign(&generation, H256::zero(), 1, H256::repeat_byte(9), &pair)
+	ReceiptFile::sign(
+		&generation,
+		H256::zero(),
+		consent,
+		H256::repeat_byte(9),
+		&pair,
+	)
 }
 
 async fn ids(journal: &Journal) -> Vec<H256> {
 	let worker = receipt(0).signed.receipt.worker;
 	let model = HashSet::from([H256::zero()]);
-	let waiting = journal.waiting(&worker, &model, usize::MAX).await;
+	let waiting = journal.waiting(&worker, &model, 1..=1, usize::MAX).await;
 	waiting.unwrap().into_iter().map(|(id, _)| id).collect()
 }
 
@@ -172,7 +183,7 @@ async fn receipts_of_another_key_or_model_should_not_be_gathered() {
 	let other = AccountId::new([7; 32]);
 	assert!(
 		journal
-			.waiting(&other, &HashSet::from([H256::zero()]), 10)
+			.waiting(&other, &HashSet::from([H256::zero()]), 1..=1, 10)
 			.await
 			.unwrap()
 			.is_empty()
@@ -180,12 +191,58 @@ async fn receipts_of_another_key_or_model_should_not_be_gathered() {
 	let worker = receipt(0).signed.receipt.worker;
 	assert!(
 		journal
-			.waiting(&worker, &HashSet::from([H256::repeat_byte(1)]), 10)
+			.waiting(&worker, &HashSet::from([H256::repeat_byte(1)]), 1..=1, 10)
 			.await
 			.unwrap()
 			.is_empty()
 	);
 	assert_eq!(ids(&journal).await.len(), 1);
+}
+
+#[tokio::test]
+async fn receipts_should_be_gathered_by_their_consent() {
+	let dir = tempfile::tempdir().unwrap();
+	let mut journal = Journal::open(dir.path()).unwrap();
+	let mut leaves = Vec::new();
+	// Without a contract, as off the chain; under the first; under the second.
+	for version in 0..3 {
+		leaves.push(journal.record(receipt_under(version, 0)).await.unwrap());
+	}
+	for restart in [false, true] {
+		if restart {
+			drop(journal);
+			journal = Journal::open(dir.path()).unwrap();
+		}
+		let gathered = async |versions| {
+			let worker = receipt(0).signed.receipt.worker;
+			let models = HashSet::from([H256::zero()]);
+			let waiting = journal.waiting(&worker, &models, versions, 10).await;
+			let ids = waiting.unwrap().into_iter().map(|(id, _)| id);
+			ids.collect::<Vec<_>>()
+		};
+		assert_eq!(gathered(1..=1).await, [leaves[1]]);
+		assert_eq!(gathered(1..=2).await, leaves[1..]);
+	}
+}
+
+#[tokio::test]
+async fn snapshot_should_be_read_beside_the_worker_and_change_nothing() {
+	let dir = tempfile::tempdir().unwrap();
+	assert!(Snapshot::read(dir.path()).is_err(), "there is no journal");
+	let journal = Journal::open(dir.path()).unwrap();
+	let id = journal.record(receipt(3)).await.unwrap();
+	let path = dir.path().join(FILE_NAME);
+	// The worker is in the middle of a line.
+	let mut file = std::fs::OpenOptions::new()
+		.append(true)
+		.open(&path)
+		.unwrap();
+	std::io::Write::write_all(&mut file, b"{\"receipt\":").unwrap();
+	let before = std::fs::read(&path).unwrap();
+	let snapshot = Snapshot::read(dir.path()).unwrap();
+	assert_eq!(snapshot.get(&id).unwrap(), Some(held(&journal, &id)));
+	assert_eq!(snapshot.get(&H256::zero()).unwrap(), None);
+	assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test]

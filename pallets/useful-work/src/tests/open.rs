@@ -91,6 +91,29 @@ fn open_should_fail_when_the_proof_does_not_lead_to_the_drawn_leaf() {
 	});
 }
 
+#[test]
+fn open_should_compare_the_receipts_consent_with_the_batchs() {
+	run(|| {
+		register(1, WORKER);
+		register(2, VERIFIER);
+		assert_ok!(UsefulWork::top_up(signed(1), BOND));
+		// The batch is committed under version 7.
+		let (draw, receipts) = open_changed(|r| r.consent_version = 0);
+		assert_noop!(open(1, draw, &receipts), Error::<Test>::WrongConsent);
+		let (draw, receipts) = open_changed(|r| r.consent_version = 8);
+		assert_noop!(open(1, draw, &receipts), Error::<Test>::WrongConsent);
+		// Answered before the owner amended the contract.
+		let (draw, receipts) = open_changed(|r| r.consent_version = 6);
+		assert_ok!(open(1, draw, &receipts));
+		// A runtime without contracts has no versions.
+		ConsentVersion::set(Ok(0));
+		let (draw, receipts) = open_changed(|r| r.consent_version = 1);
+		assert_noop!(open(1, draw, &receipts), Error::<Test>::WrongConsent);
+		let (draw, receipts) = open_changed(|r| r.consent_version = 0);
+		assert_ok!(open(1, draw, &receipts));
+	});
+}
+
 /// Commits one receipt that was changed before it was signed, and tries to open it.
 fn open_changed(change: impl FnOnce(&mut Receipt)) -> (u64, Vec<SignedReceipt>) {
 	let mut changed = receipt(1, 9).receipt;
