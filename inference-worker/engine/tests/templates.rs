@@ -44,6 +44,7 @@ fn message(value: &Value) -> Message {
 		tool_calls: calls.collect(),
 		tool_call_id: text("tool_call_id"),
 		name: text("name"),
+		..Message::default()
 	}
 }
 

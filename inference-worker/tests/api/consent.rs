@@ -2,6 +2,7 @@
 
 use super::*;
 use aria_primitives::consent::TaskKind;
+use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 async fn under(standing: Standing) -> Server {

@@ -119,7 +119,16 @@ async fn models_should_be_found_by_the_names_of_their_files() {
 		choice("four.gguf", "a\nb"),
 		choice("five.gguf", &long),
 	];
-	let models = Models::open(&choices, None, backend(), Options::default(), None, None).unwrap();
+	let models = Models::open(
+		&choices,
+		None,
+		backend(),
+		I2Block::B128,
+		Options::default(),
+		None,
+		None,
+	)
+	.unwrap();
 	let engine = models.wait_for_first().await.unwrap().engine;
 	let metrics = Metrics::new(&Registry::new()).unwrap();
 	let server = Server::of(models, engine, metrics, Guard::default()).await;

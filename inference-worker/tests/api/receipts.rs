@@ -1,6 +1,7 @@
 //! Receipts in the journal: all of them for whoever has their keys, and no word of a prompt or an answer for others.
 
 use super::*;
+use std::collections::HashSet;
 
 impl Server {
 	/// A receipt by its identifier, with a key if there is one.

@@ -73,19 +73,7 @@ pub(crate) fn vocabulary(file: &mut GgufWriter) {
 
 /// A model of two blocks with this [`vocabulary`].
 pub(crate) fn model(seed: u64) -> GgufWriter {
-	model_of(seed, |file| {
-		let mut tokens: Vec<String> = (0..=255).map(byte_token).collect();
-		tokens.extend(["th".into(), "the".into(), "<s>".into(), "<|eot_id|>".into()]);
-		let mut types = vec![1; 258];
-		types.extend([3, 3]);
-		file.text("tokenizer.ggml.model", "gpt2");
-		file.text("tokenizer.ggml.pre", "gpt-2");
-		file.texts("tokenizer.ggml.tokens", &tokens);
-		file.ints("tokenizer.ggml.token_type", &types);
-		file.texts("tokenizer.ggml.merges", &["t h".into(), "th e".into()]);
-		file.int("tokenizer.ggml.bos_token_id", 258);
-		file.int("tokenizer.ggml.eos_token_id", 259);
-	})
+	model_of(seed, vocabulary)
 }
 
 /// A model of two blocks with another vocabulary, of 260 tokens.

@@ -18,7 +18,7 @@ pub use json::spaced_json;
 
 use crate::tokenizer::Tokenizer;
 use run::Job;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Longest template, bytes.
 const MAX_TEMPLATE: usize = 256 * 1024;
