@@ -69,4 +69,7 @@ def test_first_consent_should_be_granted_on_the_owners_word(network):
     worker = network.party("Worker", "worker", consent=True)
     network.registered(worker=True)
     assert version(worker) == 1
+    # The worker goes by the best block, the command line by the latest final one.
+    height = network.chain.best()
+    network.wait("final blocks", lambda: network.chain.finalized() >= height)
     assert read(network, "consent", "show", *OWNER)["version"] == 1

@@ -286,6 +286,7 @@ mod tests {
 			"api start",
 			"model pull",
 			"model rm",
+			"receipt",
 			"detokenize",
 			"completions",
 			"man",

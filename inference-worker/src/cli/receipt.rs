@@ -1,11 +1,11 @@
 //! `aria-worker receipt`: a receipt of this machine's own journal, for its operator.
 
-use super::onchain::identifier;
+use super::{onchain::identifier, output};
 use crate::{receipts::journal::Snapshot, service::default_state_dir};
 use anyhow::{Context, Result};
 use aria_primitives::H256;
 use clap::Args;
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Args)]
 pub(crate) struct ReceiptArgs {
@@ -30,6 +30,6 @@ pub(super) fn run(args: &ReceiptArgs) -> Result<ExitCode> {
 			dir.display()
 		)
 	})?;
-	writeln!(std::io::stdout(), "{:#}", entry.file.to_json())?;
+	output::line(format_args!("{:#}", entry.file.to_json()))?;
 	Ok(ExitCode::SUCCESS)
 }
