@@ -38,13 +38,15 @@ fn message(value: &Value) -> Message {
 			arguments: call["function"]["arguments"].clone(),
 		},
 	});
-	Message {
+	let mut message = Message {
 		role: text("role").unwrap(),
 		content: text("content").unwrap(),
-		tool_calls: calls.collect(),
-		tool_call_id: text("tool_call_id"),
-		name: text("name"),
-	}
+		..Message::default()
+	};
+	message.tool_calls = calls.collect();
+	message.tool_call_id = text("tool_call_id");
+	message.name = text("name");
+	message
 }
 
 #[test]
