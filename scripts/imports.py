@@ -71,6 +71,7 @@ class File:
             parts = parts[:-1]
         self.module = (crate, *parts)
         text = re.sub(r"/\*.*?\*/|//[^\n]*", "", UNIT_TESTS.sub("", path.read_text()), flags=re.S)
+        text = re.sub(r"pub\(in [^)]*\)", "pub(crate)", text)
         self.text = text
         self.uses, self.reexports = [], {}
         for visible, tree in USE.findall(text):

@@ -1,8 +1,11 @@
 //! What turns a finished generation into an answer: its receipt, its usage, and its frame.
 
 use super::{
-	ApiError, Shared, fingerprint, params::Options, random_hex, shape::Kind, tools::calls::Item,
-	unix_seconds,
+	ApiError, Shared,
+	params::Options,
+	shape::Kind,
+	state::{fingerprint, random_hex, unix_seconds},
+	tools::calls::Item,
 };
 use crate::{
 	keys::Client, metrics::UnderWay, models::Served, receipts::file::ReceiptFile, text::to_hex,

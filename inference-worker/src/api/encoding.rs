@@ -1,6 +1,6 @@
 //! Bodies that clients compress.
 
-use super::{ApiError, limits::MAX_BODY};
+use super::{ApiError, bounds::MAX_BODY};
 use axum::{
 	body::Bytes,
 	http::{HeaderMap, header},

@@ -102,7 +102,7 @@ impl ApiError {
 		Self::new(
 			StatusCode::PAYLOAD_TOO_LARGE,
 			"invalid_request_error",
-			format!("the body is longer than {} bytes", super::limits::MAX_BODY),
+			format!("the body is longer than {} bytes", super::bounds::MAX_BODY),
 		)
 		.with_code("request_too_large")
 	}

@@ -1,6 +1,13 @@
 //! What a request may cost: the time for its body and for its answer, and the memory of all bodies.
 
-use super::{ApiError, Shared, encoding::Encoding, run::blocking, server::Unread, stream::Events};
+use super::{
+	ApiError, Shared,
+	bounds::{MAX_BODY, UNIT},
+	encoding::Encoding,
+	run::blocking,
+	server::Unread,
+	stream::Events,
+};
 use axum::{
 	body::{Body, Bytes},
 	extract::{Request, State},
@@ -15,51 +22,8 @@ use tokio::{
 	time::{Instant, timeout, timeout_at},
 };
 
-/// Longest request body, bytes.
-pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
 /// Longest body that is read and dropped when it was refused, bytes.
 const MAX_UNREAD: u64 = 4 * MAX_BODY as u64;
-/// Unit in which the memory of bodies is counted, bytes.
-const UNIT: usize = 1024;
-
-/// Limits of a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-	/// Connections at once.
-	pub connections: usize,
-	/// Time for a request's headers, for a handshake of TLS, and for which a connection may lie idle.
-	pub header: Duration,
-	/// Time for a request's body.
-	pub body: Duration,
-	/// Time for which a client may take nothing of an answer.
-	pub write: Duration,
-	/// Time for a whole answer, waiting included.
-	pub answer: Duration,
-	/// Bytes of all bodies that are being read.
-	pub bodies: usize,
-	/// Time for which an engine with requests may seem to do nothing.
-	pub stuck: Duration,
-}
-
-impl Default for Limits {
-	fn default() -> Self {
-		Self {
-			connections: 512,
-			header: Duration::from_secs(20),
-			body: Duration::from_secs(30),
-			write: Duration::from_secs(30),
-			answer: Duration::from_secs(3600),
-			bodies: 256 * 1024 * 1024,
-			stuck: Duration::from_secs(120),
-		}
-	}
-}
-
-/// The memory for bodies.
-pub(super) fn memory(limits: &Limits) -> Arc<Semaphore> {
-	Arc::new(Semaphore::new((limits.bodies / UNIT).max(MAX_BODY / UNIT)))
-}
-
 /// The length that a request announces for its body.
 fn announced(request: &Request) -> Option<u64> {
 	let length = request.headers().get(header::CONTENT_LENGTH)?;

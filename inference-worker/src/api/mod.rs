@@ -7,11 +7,12 @@
 //! A request's fields are read by `params` and `messages`, become tokens in `prompt`, run in `run`, and come back in the
 //! shape of their endpoint: `generate` for chats and completions, `responses` for `/v1/responses`.
 
+mod about;
 mod answer;
 mod auth;
+mod bounds;
 mod embeddings;
 mod encoding;
-mod energy;
 mod error;
 mod fields;
 mod generate;
@@ -26,34 +27,30 @@ mod refused;
 mod responses;
 mod run;
 mod server;
+mod session;
 mod shape;
+mod state;
 mod status;
+mod strangers;
 mod stream;
 mod tls;
 mod tools;
 mod verify;
 
 pub use crate::chain::link::ChainLink;
+pub use about::About;
+pub use bounds::Limits;
+pub(crate) use bounds::MAX_BODY;
 pub use error::ApiError;
 pub(crate) use error::CONSENT;
 pub(crate) use generate::{DONE, Running, ask, pieces, whole};
-pub use limits::Limits;
-pub(crate) use limits::MAX_BODY;
 pub use origins::Origin;
 pub(crate) use params::top_p_micro;
 pub use server::serve;
-pub use status::About;
+pub use state::ApiState;
+pub(crate) use state::Shared;
 pub use tls::acceptor;
 
-use crate::{
-	chain::{Consent, now_ms},
-	keys::Keys,
-	metrics::Metrics,
-	models::{Health, Models, Served},
-	receipts::{journal::Journal, keys::ReceiptKeys},
-};
-use aria_engine::model::Model;
-use aria_primitives::{H256, ModelId, SPEC_VERSION, consent::TaskKind};
 use axum::{
 	Router,
 	extract::{DefaultBodyLimit, MatchedPath, Request, State},
@@ -63,143 +60,13 @@ use axum::{
 	routing::{get, post},
 };
 use futures::FutureExt;
-use sp_core::sr25519;
-use std::{
-	panic::AssertUnwindSafe,
-	sync::Arc,
-	time::{Instant, SystemTime, UNIX_EPOCH},
-};
-use tokio::sync::Semaphore;
+use state::random_hex;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 use tracing::Instrument;
 
 /// Longest request identifier that is echoed, bytes.
 const MAX_REQUEST_ID: usize = 128;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What the API needs.
-pub struct ApiState {
-	/// What clients may ask for.
-	pub models: Models,
-	/// Signs receipts.
-	pub signer: Arc<sr25519::Pair>,
-	/// Where receipts are on disk before an answer ends.
-	pub journal: Journal,
-	/// Makes the keys with which clients see their receipts again.
-	pub receipt_keys: ReceiptKeys,
-	/// What the owner of this machine allows.
-	pub consent: Arc<Consent>,
-	/// What the worker runs on.
-	pub about: About,
-	/// The link to the chain; none off the chain.
-	pub chain: Option<Arc<ChainLink>>,
-	/// A key that clients may send.
-	pub api_key: Option<String>,
-	/// Other keys that clients may send. With neither, any key is accepted.
-	pub keys: Keys,
-	/// Counts what happens.
-	pub metrics: Metrics,
-	/// What connections and requests may cost.
-	pub limits: Limits,
-	/// Web pages that may use the API.
-	pub origins: Vec<Origin>,
-	/// Alters a token of each answer before signing it, to test that verifiers notice.
-	#[cfg(feature = "fault-injection")]
-	pub alter_token: bool,
-}
-
-/// The state and what does not change while the server runs.
-pub(crate) struct Shared {
-	api: Arc<ApiState>,
-	/// Seconds since the Unix epoch at which the API was made.
-	started: u64,
-	session: energy::Session,
-	/// Memory for bodies that are being read.
-	bodies: Arc<Semaphore>,
-}
-
-impl Shared {
-	/// Begins to serve.
-	pub(crate) fn new(api: Arc<ApiState>) -> Arc<Self> {
-		Arc::new(Self {
-			bodies: limits::memory(&api.limits),
-			api,
-			started: unix_seconds(),
-			session: energy::Session::new(),
-		})
-	}
-
-	/// What the engines are doing.
-	pub(crate) fn health(&self) -> Health {
-		self.api.models.health(self.api.limits.stuck)
-	}
-
-	/// When an answer that begins now must have ended.
-	pub(crate) fn deadline(&self) -> Instant {
-		Instant::now() + self.api.limits.answer
-	}
-
-	/// The version of the owner's consent contract that allows this work now.
-	fn permit(&self, task: TaskKind) -> Result<u32, ApiError> {
-		let permitted = self.api.consent.permit(task, now_ms());
-		permitted.map_err(|refusal| ApiError::outside_consent(&refusal))
-	}
-
-	/// Whether a receipt's prompt and answer may be shown to somebody with this key; not to anybody without one.
-	pub(crate) fn may_read(&self, id: &H256, key: Option<&str>) -> Result<bool, ApiError> {
-		match key {
-			None => Ok(false),
-			Some(key) if self.api.receipt_keys.fits(id, key) => Ok(true),
-			Some(_) => Err(ApiError::wrong_receipt_key()),
-		}
-	}
-
-	/// The model that a request names.
-	fn model(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
-		match fields.text("model")? {
-			Some(name) => self.model_called(name),
-			None => Err(ApiError::invalid("model", "model is missing")),
-		}
-	}
-
-	/// The model that a request names, the first if it names none.
-	fn model_or_first(&self, fields: &fields::Fields) -> Result<Served, ApiError> {
-		match fields.text("model")? {
-			Some(name) => self.model_called(name),
-			None => self.first_model(),
-		}
-	}
-
-	/// The model of a receipt; if it is not served here, the first, which will say so.
-	async fn model_with_root(&self, root: &ModelId) -> Result<Served, ApiError> {
-		match self.api.models.with_root(root).await {
-			Ok(Some(served)) => Ok(served),
-			Ok(None) => self.first_model(),
-			Err(error) => Err(ApiError::unavailable("the receipt's model", error)),
-		}
-	}
-
-	fn first_model(&self) -> Result<Served, ApiError> {
-		let first = self.api.models.first();
-		first.map_err(|error| ApiError::unavailable("the first model", error))
-	}
-
-	fn model_called(&self, name: &str) -> Result<Served, ApiError> {
-		let found = self.api.models.get(name);
-		found.map_err(|error| ApiError::unavailable(name, error))
-	}
-}
-
-/// `system_fingerprint`: what decides every bit of an answer.
-fn fingerprint(model: &Model) -> String {
-	let root = hex::encode(model.id.as_bytes());
-	format!("aria-{SPEC_VERSION}-{}", root.get(..16).unwrap_or(&root))
-}
-
-fn unix_seconds() -> u64 {
-	SystemTime::now()
-		.duration_since(UNIX_EPOCH)
-		.map_or(0, |elapsed| elapsed.as_secs())
-}
 
 /// The routes of the API.
 pub fn router(state: Arc<ApiState>) -> Router {
@@ -218,7 +85,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 	let with_key = Router::new()
 		.route("/v1/receipts/{id}", get(info::receipt))
 		.route("/v1/status", get(status::status))
-		.route("/v1/energy", get(energy::energy))
+		.route("/v1/energy", get(status::energy))
 		.route("/v1/verify", post(verify::verify))
 		.route("/tokenize", post(info::tokenize))
 		.route("/detokenize", post(info::detokenize))
@@ -240,7 +107,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
 		.method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 		.layer(DefaultBodyLimit::max(MAX_BODY))
 		.layer(middleware::from_fn(limits::refuse_long_body))
-		.layer(with(shared.clone(), origins::refuse_strangers))
+		.layer(with(shared.clone(), strangers::refuse_strangers))
 		.layer(with(shared.clone(), limits::end_in_time))
 		.layer(middleware::from_fn(answer_panics))
 		.layer(with(shared.clone(), count))
@@ -305,9 +172,4 @@ async fn request_id(request: Request, next: Next) -> Response {
 		response.headers_mut().insert(X_REQUEST_ID, id);
 	}
 	response
-}
-
-/// 128 random bits in hex.
-fn random_hex() -> String {
-	hex::encode(rand::random::<[u8; 16]>())
 }

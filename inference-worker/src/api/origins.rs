@@ -1,13 +1,12 @@
 //! Which web pages may use the API: those of the configured origins, and none else.
 
-use super::{ApiError, Shared};
 use axum::{
-	extract::{Request, State},
+	extract::Request,
 	http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
 	middleware::Next,
 	response::Response,
 };
-use std::{net::IpAddr, str::FromStr, sync::Arc, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 /// How long a browser may remember what it may do.
@@ -34,7 +33,13 @@ impl FromStr for Origin {
 }
 
 impl Origin {
-	fn is_any(&self) -> bool {
+	/// Whether it is this one.
+	pub(super) fn is(&self, origin: &HeaderValue) -> bool {
+		self.0 == origin
+	}
+
+	/// Whether it stands for all.
+	pub(super) fn is_any(&self) -> bool {
 		self.0 == "*"
 	}
 }
@@ -78,25 +83,8 @@ pub(super) async fn no_content(request: Request, next: Next) -> Response {
 	response
 }
 
-/// Refuses requests of web pages that are not allowed. The browser would only hide the answer from them: the work
-/// would be done. The API's own pages pass where no other name than this machine's can stand for it.
-pub(super) async fn refuse_strangers(
-	State(shared): State<Arc<Shared>>,
-	request: Request,
-	next: Next,
-) -> Result<Response, ApiError> {
-	if let Some(origin) = request.headers().get(header::ORIGIN) {
-		let origins = &shared.api.origins;
-		let known = origins.iter().any(|one| one.is_any() || one.0 == origin);
-		if !known && !is_own(origin, request.headers().get(header::HOST)) {
-			return Err(ApiError::origin_not_allowed());
-		}
-	}
-	Ok(next.run(request).await)
-}
-
 /// Whether an origin is this server's, under an address or as localhost: other names may point anywhere.
-fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+pub fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
 	let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
 	let (Some(origin), Some(host)) = (text(origin), host.and_then(text)) else {
 		return false;

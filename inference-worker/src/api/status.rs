@@ -1,45 +1,12 @@
-//! `GET /v1/status`: what this worker is, what it runs on, and how it is connected.
+//! `GET /v1/status` and `/v1/energy`: what this worker is, what it runs on, and how it is connected.
 
 use super::Shared;
-use crate::{energy::Meter, text::to_hex};
-use aria_engine::Options;
-use aria_kernels::Backend;
-use aria_primitives::{SPEC_VERSION, energy::EvidenceGrade};
+use crate::text::to_hex;
+use aria_primitives::SPEC_VERSION;
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use sp_core::{Pair, crypto::Ss58Codec};
 use std::sync::Arc;
-
-/// What a worker runs on.
-#[derive(Debug, Clone, Default)]
-pub struct About {
-	/// Instruction set of the kernels.
-	pub instruction_set: String,
-	/// Threads of the kernels.
-	pub threads: usize,
-	/// Where energy figures come from, in words.
-	pub energy: String,
-	/// What they are worth.
-	pub grade: EvidenceGrade,
-	/// Requests that share passes over the weights.
-	pub parallel: usize,
-	/// Requests that may wait for a place.
-	pub queue: usize,
-}
-
-impl About {
-	/// Reads what there is.
-	pub fn of(backend: &Backend, meter: &Meter, options: &Options) -> Self {
-		Self {
-			instruction_set: backend.isa().to_string(),
-			threads: backend.threads(),
-			energy: meter.describe(),
-			grade: meter.grade(),
-			parallel: options.parallel,
-			queue: options.queue,
-		}
-	}
-}
 
 /// `GET /v1/status`.
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
@@ -75,4 +42,9 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
 		"consent_version": (consent > 0).then_some(consent),
 		"chain": api.chain.as_ref().map(|link| link.to_json()),
 	}))
+}
+
+/// `GET /v1/energy`.
+pub(super) async fn energy(State(shared): State<Arc<Shared>>) -> Json<Value> {
+	Json(shared.session.to_json())
 }

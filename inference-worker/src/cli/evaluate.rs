@@ -1,6 +1,6 @@
 //! `aria-worker evaluate` and `aria-worker embed`: what a model makes of a given text.
 
-use super::{Machine, output};
+use super::{machine::Machine, output};
 use crate::{hub::resolve, text::to_hex};
 use anyhow::{Context, Result, ensure};
 use aria_engine::{

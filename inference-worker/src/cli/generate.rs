@@ -1,8 +1,8 @@
 //! `aria-worker generate`.
 
 use super::{
-	Machine,
 	files::read_text,
+	machine::Machine,
 	output,
 	sampling::{
 		micro, penalty, probability, repetition_penalty, signed_micro, temperature, top_p_micro,

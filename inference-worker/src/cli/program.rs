@@ -1,9 +1,12 @@
 //! The program around the commands: its name in their texts, where options come from, and how it ends.
 
-use super::{Tool, config, output};
+use super::{
+	config::{self, NODE_COMMANDS},
+	output,
+};
 use anyhow::Context;
 use clap::{
-	Arg, ArgAction, ArgMatches, Command, Subcommand,
+	Arg, ArgAction, ArgMatches, Command,
 	builder::{FalseyValueParser, StyledStr},
 };
 use std::{
@@ -38,10 +41,10 @@ impl Program {
 			.help("Configuration file [default: ~/.config/aria/config.toml, if it exists]");
 		(self.command)().arg(config).mut_subcommands(|word| {
 			let word = self.rename_in_help(word);
-			match Tool::has_subcommand(word.get_name()) {
-				true => with_variables(word),
-				// Substrate's own words are as they are everywhere.
-				false => word,
+			// Substrate's own words are as they are everywhere.
+			match NODE_COMMANDS.contains(&word.get_name()) {
+				true => word,
+				false => with_variables(word),
 			}
 		})
 	}
@@ -213,6 +216,8 @@ pub(super) fn manual(program: &Program, folder: Option<&Path>) -> anyhow::Result
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use crate::cli::Tool;
+	use clap::Subcommand;
 
 	/// As the node's program is made, with a word of Substrate's.
 	fn aria() -> Program {

@@ -1,9 +1,9 @@
 //! What answers `chat` and `infer`: a model in this process, or a server over HTTP. They see no difference.
 
 use super::{
-	Machine,
 	exchange::{Question, Reply, Settings},
 	interrupt::Interrupt,
+	machine::Machine,
 	remote::Remote,
 	sampling::{micro, probability, temperature, top_p_micro},
 };

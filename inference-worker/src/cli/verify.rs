@@ -1,6 +1,6 @@
 //! `aria-worker verify`.
 
-use super::{Machine, files::read_text, output};
+use super::{files::read_text, machine::Machine, output};
 use crate::{
 	hub::resolve,
 	receipts::{

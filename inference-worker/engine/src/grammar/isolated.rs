@@ -3,8 +3,8 @@
 //! takes as little.
 
 use super::{
-	Purpose,
 	compile::{Compiled, Compiler},
+	purpose::Purpose,
 };
 use crate::error::EngineError;
 use aria_primitives::receipt::Grammar;

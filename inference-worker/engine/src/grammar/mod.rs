@@ -10,9 +10,12 @@ mod cache;
 mod compile;
 #[cfg(feature = "native")]
 mod isolated;
+mod purpose;
 
 #[cfg(feature = "native")]
 pub use isolated::isolate;
+
+pub use purpose::Purpose;
 
 use crate::{error::EngineError, tokenizer::Tokenizer};
 use aria_primitives::receipt::Grammar;
@@ -22,16 +25,6 @@ use llguidance::{
 	Matcher,
 	toktrie::{TokRxInfo, TokTrie},
 };
-
-/// What a grammar is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-	/// What a client asks for.
-	Answer,
-	/// A verdict on another worker's answer. There is more time for it: a machine must not find fault with what a faster
-	/// one could do.
-	Claim,
-}
 
 /// Compiles grammars for one vocabulary.
 pub struct Grammars {

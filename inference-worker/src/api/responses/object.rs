@@ -5,7 +5,7 @@ use crate::api::{
 	answer::{Finished, cost},
 	fields::{Fields, wrong_type},
 	params::Options,
-	random_hex,
+	state::random_hex,
 	tools::calls::{Call, Item},
 };
 use aria_primitives::receipt::Grammar;

@@ -1,6 +1,6 @@
 //! Calls of functions in what a model writes, found as it is written.
 
-use crate::api::random_hex;
+use crate::api::state::random_hex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

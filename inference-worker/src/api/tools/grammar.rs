@@ -1,12 +1,21 @@
 //! The grammar of answers that call functions, in Lark's notation as llguidance reads it.
 
-use super::Tools;
 use aria_engine::model::template::CallFormat;
 use aria_primitives::receipt::Grammar;
 use serde_json::{Map, Value, json};
 
+/// The calls that an answer may have.
+pub(super) struct Calls<'a> {
+	/// Whether it must be one.
+	pub(super) required: bool,
+	/// Whether there may be several.
+	pub(super) parallel: bool,
+	/// Names, schemas of the arguments, and whether these hold in all that they say.
+	pub(super) functions: Vec<(&'a str, &'a Map<String, Value>, bool)>,
+}
+
 /// Answers with calls; with text instead of them, or before them, unless a call is required. `form` is the text's.
-pub(super) fn of_calls(tools: &Tools, format: CallFormat, form: Option<&Grammar>) -> Grammar {
+pub(super) fn of_calls(tools: &Calls<'_>, format: CallFormat, form: Option<&Grammar>) -> Grammar {
 	let (open, begin, key, end, between) = match format {
 		CallFormat::Tagged => (
 			"\"<tool_call>\" ",
@@ -44,11 +53,10 @@ pub(super) fn of_calls(tools: &Tools, format: CallFormat, form: Option<&Grammar>
 			(start.to_owned(), Some(rules))
 		}
 	};
-	let call: Vec<String> = tools
-		.callable()
-		.enumerate()
-		.map(|(index, function)| {
-			let name = &function.name;
+	let functions = tools.functions.iter().enumerate();
+	let call: Vec<String> = functions
+		.clone()
+		.map(|(index, (name, ..))| {
 			let head = format!(r#"{begin}{{\"name\": \"{name}\", \"{key}\": "#);
 			format!(r#""{head}" arguments_{index} "}}{end}""#)
 		})
@@ -58,8 +66,8 @@ pub(super) fn of_calls(tools: &Tools, format: CallFormat, form: Option<&Grammar>
 		format!("call: {}", call.join(" | ")),
 	];
 	rules.extend(text);
-	for (index, function) in tools.callable().enumerate() {
-		let schema = guided(&function.parameters, function.strict);
+	for (index, (_, parameters, strict)) in functions {
+		let schema = guided(parameters, *strict);
 		rules.push(format!("arguments_{index}: %json {schema}"));
 	}
 	Grammar::Lark(rules.join("\n"))

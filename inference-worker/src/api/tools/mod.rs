@@ -14,6 +14,7 @@ use crate::schema;
 use aria_engine::model::template::CallFormat;
 use aria_primitives::receipt::Grammar;
 use calls::Reader;
+use grammar::Calls;
 use serde_json::{Map, Value, json};
 
 /// Most functions in a request, as at OpenAI.
@@ -281,6 +282,14 @@ impl Tools {
 				ApiError::invalid(at, message).with_code("unsupported_value")
 			})?;
 		}
-		Ok(Some(grammar::of_calls(self, format, form)))
+		let functions = self.callable();
+		let functions =
+			functions.map(|function| (&*function.name, &function.parameters, function.strict));
+		let calls = Calls {
+			required: self.required,
+			parallel: self.parallel,
+			functions: functions.collect(),
+		};
+		Ok(Some(grammar::of_calls(&calls, format, form)))
 	}
 }

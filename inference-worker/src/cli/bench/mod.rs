@@ -1,5 +1,6 @@
 //! `aria-worker bench`: how fast a model runs on this machine, and how that compares with what its memory allows.
 
+mod loaded;
 mod measure;
 mod memory;
 mod report;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result};
 use aria_engine::model::{LoadOptions, Model};
 use aria_kernels::{Backend, Isa, Packing};
 use clap::Args;
+use loaded::Loaded;
 use measure::{Setting, measure};
 pub(super) use memory::bandwidth;
 use shape::Shape;
@@ -65,39 +67,6 @@ pub(crate) struct BenchArgs {
 	/// One JSON object per setting, one per line.
 	#[arg(long)]
 	json: bool,
-}
-
-/// A model in memory.
-struct Loaded {
-	model: Model,
-	packing: Packing,
-	/// Time of loading, seconds.
-	seconds: f64,
-	/// Most memory in use while it was loaded, bytes.
-	peak: Option<u64>,
-}
-
-impl Loaded {
-	fn open(path: &Path, options: LoadOptions) -> Result<Self> {
-		memory::forget_peak();
-		let start = Instant::now();
-		let model =
-			Model::open(path, options).with_context(|| format!("can't load {}", path.display()))?;
-		let loaded = Self {
-			model,
-			packing: options.packing,
-			seconds: start.elapsed().as_secs_f64(),
-			peak: memory::peak(),
-		};
-		output::note(format_args!(
-			"{}: {} weights, {} packing, loaded in {:.2} s",
-			loaded.model.name,
-			loaded.model.parameters(),
-			loaded.packing,
-			loaded.seconds,
-		));
-		Ok(loaded)
-	}
 }
 
 impl BenchArgs {

@@ -1,7 +1,7 @@
 //! What several runs of a setting say together.
 
 use super::{
-	Loaded,
+	loaded::Loaded,
 	measure::{Run, Setting},
 };
 use crate::text::to_hex;

@@ -1,6 +1,6 @@
 //! The state folder, and the disk that it is on.
 
-use super::{Check, size};
+use super::check::{Check, size};
 use serde_json::json;
 use std::{io::Write, path::Path, time::Instant};
 

@@ -1,6 +1,6 @@
 //! The processor, its memory, and the kernel's settings.
 
-use super::{Check, Status, size};
+use super::check::{Check, Status, size};
 use crate::{
 	cli::bench::bandwidth,
 	energy::Meter,

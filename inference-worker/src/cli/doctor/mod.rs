@@ -1,5 +1,6 @@
 //! `aria-worker doctor`: whether this machine is fit for a worker or a node, and what to do where it is not.
 
+mod check;
 mod folders;
 mod machine;
 mod node;
@@ -8,8 +9,8 @@ mod ports;
 use super::{Program, output};
 use crate::paths;
 use anyhow::Result;
+use check::{Check, Status};
 use clap::Args;
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -41,67 +42,6 @@ pub(crate) struct DoctorArgs {
 	/// One JSON object.
 	#[arg(long)]
 	json: bool,
-}
-
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-	Ok,
-	Warn,
-	Fail,
-}
-
-/// One check.
-#[derive(Clone, Debug, Serialize)]
-struct Check {
-	name: &'static str,
-	status: Status,
-	/// What was found.
-	found: String,
-	/// What to do.
-	advice: Option<String>,
-	/// What was measured, for scripts.
-	values: Value,
-}
-
-impl Check {
-	fn new(name: &'static str, status: Status, found: impl Into<String>) -> Self {
-		Self {
-			name,
-			status,
-			found: found.into(),
-			advice: None,
-			values: json!({}),
-		}
-	}
-
-	fn ok(name: &'static str, found: impl Into<String>) -> Self {
-		Self::new(name, Status::Ok, found)
-	}
-
-	fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-		Self::new(name, Status::Warn, found).advise(advice)
-	}
-
-	fn fail(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-		Self::new(name, Status::Fail, found).advise(advice)
-	}
-
-	fn advise(mut self, advice: impl Into<String>) -> Self {
-		self.advice = Some(advice.into());
-		self
-	}
-
-	fn with(mut self, values: Value) -> Self {
-		self.values = values;
-		self
-	}
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-	format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
 fn checks(args: &DoctorArgs, each: &mut dyn FnMut(Check) -> Result<()>) -> Result<()> {

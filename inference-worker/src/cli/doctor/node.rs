@@ -1,6 +1,6 @@
 //! The node: what it says of itself, and whether its clock agrees with this machine's.
 
-use super::Check;
+use super::check::Check;
 use crate::chain::{Chain, NodeStatus};
 use anyhow::Result;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Ports: free, taken by a worker or node of ours, or taken by another program.
 
-use super::Check;
+use super::check::Check;
 use serde_json::{Value, json};
 use std::{
 	net::{Ipv4Addr, TcpListener},

@@ -1,7 +1,7 @@
 //! The journal's file: appending whole lines, and reading them back.
 
 use super::{
-	Entry,
+	entry::Entry,
 	error::{JournalError, OpenError},
 	line::{Line, Range},
 	state::{Found, State},

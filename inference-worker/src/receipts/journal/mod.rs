@@ -30,26 +30,17 @@ use std::{
 	sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
+mod entry;
 mod error;
 mod file;
 mod line;
 mod state;
 
+pub use entry::Entry;
 pub use error::{JournalError, OpenError};
 pub use file::FILE_NAME;
 pub use line::PendingBatch;
 pub use state::{Committed, Place};
-
-/// A receipt of the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-	/// How many were written before it.
-	pub number: u64,
-	/// The receipt and what is needed to check it.
-	pub file: ReceiptFile,
-	/// What became of it.
-	pub place: Place,
-}
 
 /// A receipt in the order of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,47 +7,24 @@
 
 mod classes;
 mod parse;
+mod program;
+
+pub(super) use program::Pattern;
 
 use super::error::TokenizerError;
-use classes::Classes;
+use program::{Inst, NO_LIMIT};
 use std::ops::Range;
 
-/// A repetition without upper limit.
-const NO_LIMIT: u32 = u32::MAX;
 /// Steps granted for every byte of text.
 const STEPS_PER_BYTE: usize = 256;
 /// Steps granted for any text.
 const STEPS: usize = 1 << 20;
-
-/// An instruction.
-enum Inst {
-	/// At least, at most so many characters of a class, as many as possible.
-	Run(u32, u32, u32),
-	/// Go on at the first, then at the second.
-	Split(usize, usize),
-	/// Go on there.
-	Jump(usize),
-	/// What follows up to there must fit, or must not (`true`).
-	Look(bool, usize),
-	/// The end of the text.
-	End,
-	/// Done.
-	Match,
-}
 
 /// A place to go back to: any end from `low` to `high`, the highest first.
 struct Choice {
 	at: usize,
 	low: usize,
 	high: usize,
-}
-
-/// A compiled pattern.
-pub(super) struct Pattern {
-	program: Vec<Inst>,
-	classes: Classes,
-	/// Class of the unlimited run with which every match begins.
-	leading: Option<u32>,
 }
 
 struct Run<'a> {

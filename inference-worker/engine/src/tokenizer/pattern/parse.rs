@@ -1,6 +1,9 @@
 //! Reads the part of regular-expression syntax that pre-tokenizers use into a program for the matcher.
 
-use super::{Inst, NO_LIMIT, Pattern, classes::Classes};
+use super::{
+	classes::Classes,
+	program::{Inst, NO_LIMIT, Pattern},
+};
 use crate::tokenizer::error::{TokenizerError, damaged};
 use regex_syntax::hir::{Class, HirKind};
 

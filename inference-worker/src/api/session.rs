@@ -1,13 +1,11 @@
-//! `GET /v1/energy`: what answers took since the worker began.
+//! What answers took since the worker began.
 
-use super::Shared;
 use aria_engine::Generation;
 use aria_primitives::energy::EvidenceGrade;
-use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use std::{
 	collections::VecDeque,
-	sync::{Arc, Mutex, PoisonError},
+	sync::{Mutex, PoisonError},
 	time::{Duration, Instant},
 };
 
@@ -87,7 +85,8 @@ impl Session {
 		totals.history.push_back(entry);
 	}
 
-	fn to_json(&self) -> Value {
+	/// The answer to `GET /v1/energy`.
+	pub(super) fn to_json(&self) -> Value {
 		let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
 		let total = totals.known.map(|known| millijoules(known.microjoules));
 		let average = totals.known.filter(|known| known.tokens > 0);
@@ -106,9 +105,4 @@ impl Session {
 			"recent_history": totals.history.iter().rev().collect::<Vec<_>>(),
 		})
 	}
-}
-
-/// `GET /v1/energy`.
-pub(super) async fn energy(State(shared): State<Arc<Shared>>) -> Json<Value> {
-	Json(shared.session.to_json())
 }
