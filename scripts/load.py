@@ -175,7 +175,7 @@ class Node:
         worker += ["--state-dir", folder / "worker"]
         worker += ["--node", f"ws://127.0.0.1:{self.rpc}", "--cache-mib", cache_mib, *served]
         if not apart:
-            node += ["--worker", "--worker-cache-mib", cache_mib, *served]
+            node += ["--worker", "--cache-mib", cache_mib, *served]
         self.chain = Chain(self.rpc)
         self.processes = [Process("node", node, folder / "node.log")]
         if apart:

@@ -149,6 +149,22 @@ async fn useless_addresses_should_be_errors() {
 	assert!(result.is_err(), "{result:?}");
 }
 
+#[tokio::test]
+async fn announced_address_should_name_this_peer() {
+	let worker = worker().await;
+	let me = worker.address().iter().last().unwrap();
+	let there: Multiaddr = "/ip4/203.0.113.7/tcp/30400".parse().unwrap();
+	let mut full = there.clone();
+	full.push(me);
+	for address in [&there, &full] {
+		let announced = worker.clone().announced_at(address.clone()).unwrap();
+		assert_eq!(announced.address(), &full);
+	}
+	let someone = Keypair::generate_ed25519().public().to_peer_id();
+	let wrong = there.with(Protocol::P2p(someone));
+	assert!(worker.clone().announced_at(wrong).is_err());
+}
+
 /// The answer to a GET, once the worker is there and ready.
 async fn get(port: u16, path: &str) -> String {
 	for _ in 0..200 {

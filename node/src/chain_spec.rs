@@ -1,6 +1,6 @@
 //! The networks that the program knows by name.
 
-use aria_runtime::WASM_BINARY;
+use aria_runtime::{DECIMALS, SYMBOL, WASM_BINARY};
 use sc_service::{ChainType, GenericChainSpec, Properties};
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
 
@@ -10,8 +10,8 @@ pub(crate) type ChainSpec = GenericChainSpec;
 fn spec(name: &str, id: &str, kind: ChainType, preset: &str) -> Result<ChainSpec, String> {
 	let code = WASM_BINARY.ok_or("this program was built without its Wasm runtime")?;
 	let mut properties = Properties::new();
-	properties.insert("tokenSymbol".into(), "ARIA".into());
-	properties.insert("tokenDecimals".into(), 12.into());
+	properties.insert("tokenSymbol".into(), SYMBOL.into());
+	properties.insert("tokenDecimals".into(), DECIMALS.into());
 	properties.insert("ss58Format".into(), 42.into());
 	Ok(ChainSpec::builder(code, None)
 		.with_name(name)

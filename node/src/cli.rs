@@ -112,6 +112,69 @@ pub(crate) enum Subcommand {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use std::collections::BTreeSet;
+
+	/// Long options of a word.
+	fn options(word: &str) -> BTreeSet<String> {
+		let command = command();
+		let word = command
+			.find_subcommand(word)
+			.expect("a word of the command line");
+		let long = word.get_arguments().filter_map(clap::Arg::get_long);
+		long.map(str::to_owned).collect()
+	}
+
+	#[test]
+	fn command_line_should_be_without_contradictions() {
+		command().debug_assert();
+	}
+
+	#[test]
+	fn node_should_take_all_options_of_a_worker() {
+		let missing: Vec<_> = options("worker")
+			.difference(&options("node"))
+			.cloned()
+			.collect();
+		assert_eq!(missing, Vec::<String>::new());
+	}
+
+	fn parse(words: &[&str]) -> Result<Cli, clap::error::ErrorKind> {
+		use clap::FromArgMatches;
+		let matches = command().try_get_matches_from(words);
+		matches
+			.and_then(|matches| Cli::from_arg_matches(&matches))
+			.map_err(|error| error.kind())
+	}
+
+	#[test]
+	fn options_of_a_worker_should_go_with_one() {
+		use clap::error::ErrorKind;
+		assert!(parse(&["aria", "node", "--dev"]).is_ok());
+		assert!(parse(&["aria", "--dev", "--worker", "--model", "m.gguf"]).is_ok());
+		let worker = ["aria", "node", "--dev", "--worker", "--model", "m.gguf"];
+		let with = |more: &[&'static str]| parse(&[&worker[..], more].concat());
+		assert!(with(&["--threads", "2", "--parallel", "4", "--queue", "1"]).is_ok());
+		assert!(with(&["--worker-threads", "2", "--worker-cache-mib", "64"]).is_ok());
+		assert!(
+			with(&[
+				"--roles",
+				"worker,verifier",
+				"--announce",
+				"/ip4/1.2.3.4/tcp/1"
+			])
+			.is_ok()
+		);
+		let refused = |words: &[&str]| parse(words).err();
+		assert_eq!(
+			with(&["--node", "ws://127.0.0.1:9944"]).err(),
+			Some(ErrorKind::ArgumentConflict)
+		);
+		let missing = Some(ErrorKind::MissingRequiredArgument);
+		assert_eq!(refused(&["aria", "node", "--dev", "--worker"]), missing);
+		assert_eq!(refused(&["aria", "node", "--model", "m.gguf"]), missing);
+		// It needs a model without a node, too.
+		assert_eq!(refused(&["aria", "worker", "--offline"]), missing);
+	}
 
 	#[test]
 	fn tables_of_the_node_should_be_known_to_both_programs() {

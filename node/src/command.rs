@@ -3,7 +3,7 @@
 use crate::{
 	chain_spec,
 	cli::{self, Cli, Subcommand, Word},
-	service,
+	rpc, service,
 	worker::Worker,
 };
 use aria_runtime::opaque::Block;
@@ -11,7 +11,7 @@ use aria_worker::cli::{Program, stderr_has_colours};
 use clap::FromArgMatches;
 use sc_cli::{CliConfiguration, DefaultConfigurationValues, Runner, SubstrateCli};
 use sc_network::config::NetworkBackendType;
-use sc_service::PartialComponents;
+use sc_service::{ChainType, PartialComponents};
 use sp_runtime::traits::Block as BlockT;
 use std::process::ExitCode;
 
@@ -97,6 +97,18 @@ where
 	})
 }
 
+/// The options of a node. A validator of a network for tests makes the key by which its peers know it, as every other
+/// node does; one of a network that is to last must be given it (`aria node key generate-node-key`).
+fn node_key_for_tests(cli: &Cli) -> sc_cli::Result<sc_cli::RunCmd> {
+	let mut run = cli.node.run.clone();
+	let spec = cli.load_spec(&run.chain_id(run.is_dev()?)?)?;
+	if matches!(spec.chain_type(), ChainType::Development | ChainType::Local) {
+		let key = &mut run.network_params.node_key_params;
+		key.unsafe_force_node_key_generation = true;
+	}
+	Ok(run)
+}
+
 /// Runs a node, or one of Substrate's tools.
 fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 	match subcommand {
@@ -163,16 +175,22 @@ fn run_node(cli: &Cli, subcommand: Option<&Subcommand>) -> sc_cli::Result<()> {
 			runner(cli, cmd)?.sync_run(|config| cmd.run::<Block>(&config))
 		}
 		None => {
-			let runner = runner(cli, &cli.node.run)?;
+			let run = node_key_for_tests(cli)?;
+			let runner = runner(cli, &run)?;
 			let params = &cli.node.worker;
 			runner.run_node_until_exit(|config| async move {
+				let endpoints = config.rpc.addr.as_deref().unwrap_or_default();
+				// Before anything takes time, or a folder.
+				let listeners = rpc::listen(endpoints, &run.rpc_params)?;
 				let worker = Worker::from_params(params, &config)?;
 				match config.network.network_backend {
 					NetworkBackendType::Libp2p => {
-						service::new_full::<sc_network::NetworkWorker<Block, Hash>>(config, worker)
+						type Network = sc_network::NetworkWorker<Block, Hash>;
+						service::new_full::<Network>(config, listeners, worker)
 					}
 					NetworkBackendType::Litep2p => {
-						service::new_full::<sc_network::Litep2pNetworkBackend>(config, worker)
+						type Network = sc_network::Litep2pNetworkBackend;
+						service::new_full::<Network>(config, listeners, worker)
 					}
 				}
 				.map_err(sc_cli::Error::Service)

@@ -1,12 +1,21 @@
 //! Puts a node together.
 
-use crate::{rpc, worker::Worker};
+use crate::{
+	rpc::{self, Listener},
+	worker::Worker,
+};
 use aria_runtime::{BlockNumber, apis::RuntimeApi, opaque::Block};
 use futures::FutureExt;
-use sc_client_api::{Backend, BlockBackend};
+use sc_client_api::{Backend, BlockBackend, UsageProvider};
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
 use sc_consensus_grandpa::{FinalityProofProvider, SharedVoterState};
-use sc_network::{NetworkBackend, config::FullNetworkConfiguration};
+use sc_network::{
+	Multiaddr, NetworkBackend, config::FullNetworkConfiguration, multiaddr::Protocol,
+	service::traits::NetworkService,
+};
+use sc_network_sync::SyncingService;
+use sc_network_transactions::TransactionsHandlerController;
+use sc_rpc_spec_v2::transaction::TransactionMetrics;
 use sc_service::{
 	Configuration, PartialComponents, TaskManager, WarpSyncConfig, error::Error as ServiceError,
 };
@@ -17,13 +26,18 @@ use sp_consensus_babe::{SlotDuration, inherents::InherentDataProvider as BabeInh
 use sp_inherents::CreateInherentDataProviders;
 use sp_runtime::traits::Block as BlockT;
 use sp_timestamp::InherentDataProvider as TimestampInherent;
-use std::{sync::Arc, time::Duration};
+use std::{
+	net::{IpAddr, TcpListener},
+	sync::Arc,
+	time::Duration,
+};
 
 type Hash = <Block as BlockT>::Hash;
 type Executor = sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>;
 pub(crate) type FullClient = sc_service::TFullClient<Block, RuntimeApi, Executor>;
 pub(crate) type FullBackend = sc_service::TFullBackend<Block>;
-type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
+pub(crate) type FullPool = TransactionPoolHandle<Block, FullClient>;
+pub(crate) type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 type GrandpaBlockImport =
 	sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 
@@ -59,7 +73,7 @@ pub(crate) type Partial = PartialComponents<
 	FullBackend,
 	FullSelectChain,
 	sc_consensus::DefaultImportQueue<Block>,
-	TransactionPoolHandle<Block, FullClient>,
+	FullPool,
 	Consensus,
 >;
 
@@ -179,9 +193,10 @@ pub(crate) fn revert(
 	Ok(())
 }
 
-/// Starts a node, with a worker if there is one.
+/// Starts a node that answers at `listeners`, with a worker if there is one.
 pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 	config: Configuration,
+	listeners: Vec<Listener>,
 	worker: Option<Worker>,
 ) -> Result<TaskManager, ServiceError> {
 	let PartialComponents {
@@ -203,6 +218,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 			},
 	} = new_partial(&config)?;
 
+	warn_of_taken(&config.network.listen_addresses);
 	let registry = config.prometheus_registry().cloned();
 	let worker_registry = registry.clone().unwrap_or_default();
 	let mut net_config =
@@ -270,54 +286,61 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 	let enable_grandpa = !config.disable_grandpa;
 	let shared_voter_state = SharedVoterState::empty();
 
-	let worker_handle = worker.as_ref().map(Worker::handle);
-	let rpc_builder = {
-		let client = client.clone();
-		let pool = transaction_pool.clone();
-		let select_chain = select_chain.clone();
-		let keystore = keystore_container.keystore();
-		let shared_authority_set = grandpa_link.shared_authority_set().clone();
-		let justification_stream = grandpa_link.justification_stream();
-		let shared_voter_state = shared_voter_state.clone();
-		let finality_provider = FinalityProofProvider::new_for_service(
-			backend.clone(),
-			Some(shared_authority_set.clone()),
-		);
-		Box::new(move |subscription_executor| {
-			rpc::create(rpc::Deps {
-				client: client.clone(),
-				pool: pool.clone(),
-				select_chain: select_chain.clone(),
-				keystore: keystore.clone(),
-				babe_worker: babe_worker.clone(),
-				grandpa: rpc::GrandpaDeps {
-					shared_voter_state: shared_voter_state.clone(),
-					shared_authority_set: shared_authority_set.clone(),
-					justification_stream: justification_stream.clone(),
-					subscription_executor,
-					finality_provider: finality_provider.clone(),
-				},
-				worker: worker_handle.clone(),
-			})
-			.map_err(Into::into)
-		})
-	};
-
-	let rpc_handlers = sc_service::spawn_tasks(sc_service::SpawnTasksParams {
-		network: network.clone(),
-		client: client.clone(),
-		keystore: keystore_container.keystore(),
-		task_manager: &mut task_manager,
-		transaction_pool: transaction_pool.clone(),
-		rpc_builder,
-		backend,
-		system_rpc_tx,
-		tx_handler_controller,
-		sync_service: sync_service.clone(),
-		config,
+	let chain_info = client.usage_info().chain;
+	sp_session::generate_initial_session_keys(
+		client.clone(),
+		chain_info.best_hash,
+		config.dev_key_seed.iter().cloned().collect(),
+		keystore_container.keystore(),
+	)
+	.map_err(|error| ServiceError::Application(Box::new(error)))?;
+	tracing::info!("📦 Highest known block at #{}", chain_info.best_number);
+	spawn_reports(Reports {
+		config: &config,
+		tasks: &task_manager,
+		client: &client,
+		pool: &transaction_pool,
+		network: &network,
+		sync: &sync_service,
+		transactions: tx_handler_controller,
 		telemetry: telemetry.as_mut(),
-		tracing_execute_block: None,
 	})?;
+
+	let rpc_threads = rpc::Threads::start(config.rpc.max_connections)?;
+	let rpc_address = listeners.first().map(rpc::local_address);
+	let methods = rpc::methods(rpc::Deps {
+		config: &config,
+		genesis,
+		client: client.clone(),
+		backend: backend.clone(),
+		pool: transaction_pool.clone(),
+		select_chain: select_chain.clone(),
+		keystore: keystore_container.keystore(),
+		sync: sync_service.clone(),
+		network: system_rpc_tx,
+		executor: rpc_threads.executor(),
+		metrics: registry.as_ref().map(TransactionMetrics::new).transpose()?,
+		babe_worker,
+		grandpa: rpc::GrandpaDeps {
+			shared_voter_state: shared_voter_state.clone(),
+			shared_authority_set: grandpa_link.shared_authority_set().clone(),
+			justification_stream: grandpa_link.justification_stream(),
+			finality_provider: FinalityProofProvider::new_for_service(
+				backend,
+				Some(grandpa_link.shared_authority_set().clone()),
+			),
+		},
+		worker: worker.as_ref().map(Worker::handle),
+	})?;
+	let server = rpc::serve(
+		listeners,
+		methods,
+		registry.as_ref(),
+		config.rpc.request_logger_limit,
+		rpc_threads,
+	)?;
+	// The folder of --tmp lives as long as the node.
+	task_manager.keep_alive((config.base_path, server));
 	let telemetry_handle = || telemetry.as_ref().map(Telemetry::handle);
 
 	if role.is_authority() {
@@ -379,8 +402,122 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 			.spawn_blocking("grandpa-voter", None, voter);
 	}
 
-	if let Some(worker) = worker {
-		worker.spawn(&task_manager, &rpc_handlers, worker_registry)?;
+	if let (Some(worker), Some(address)) = (worker, rpc_address) {
+		worker.spawn(&task_manager, address, worker_registry);
 	}
 	Ok(task_manager)
+}
+
+/// Warns of addresses for peers at which another program listens: the system lets both, and shares connections out
+/// between them.
+fn warn_of_taken(addresses: &[Multiaddr]) {
+	for address in addresses {
+		let mut parts = address.iter();
+		let ip: IpAddr = match parts.next() {
+			Some(Protocol::Ip4(ip)) => ip.into(),
+			Some(Protocol::Ip6(ip)) => ip.into(),
+			_ => continue,
+		};
+		let Some(Protocol::Tcp(port)) = parts.next() else {
+			continue;
+		};
+		let taken = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+		if port != 0 && TcpListener::bind((ip, port)).is_err_and(taken) {
+			tracing::warn!(
+				"{address} is in use, perhaps by another node, which may get what peers send to this one; choose another port with --port"
+			);
+		}
+	}
+}
+
+/// What the reports are about.
+struct Reports<'a> {
+	config: &'a Configuration,
+	tasks: &'a TaskManager,
+	client: &'a Arc<FullClient>,
+	pool: &'a Arc<FullPool>,
+	network: &'a Arc<dyn NetworkService>,
+	sync: &'a Arc<SyncingService<Block>>,
+	transactions: TransactionsHandlerController<Hash>,
+	telemetry: Option<&'a mut Telemetry>,
+}
+
+/// Starts what tells of the node's state: to its pool and its peers, in the log, for Prometheus and telemetry.
+///
+/// With the RPC server this is what `sc_service::spawn_tasks` does, which can't do without a server of its own.
+fn spawn_reports(reports: Reports<'_>) -> Result<(), ServiceError> {
+	let Reports {
+		config,
+		tasks,
+		client,
+		pool,
+		network,
+		sync,
+		transactions,
+		telemetry,
+	} = reports;
+	let sysinfo = sc_sysinfo::gather_sysinfo();
+	sc_sysinfo::print_sysinfo(&sysinfo);
+	let telemetry = telemetry
+		.map(|telemetry| {
+			sc_service::init_telemetry(
+				config.network.node_name.clone(),
+				config.impl_name.clone(),
+				config.impl_version.clone(),
+				config.chain_spec.name().to_string(),
+				config.role.is_authority(),
+				network.clone(),
+				client.clone(),
+				telemetry,
+				Some(sysinfo),
+			)
+		})
+		.transpose()?;
+	let metrics = match &config.prometheus_config {
+		Some(prometheus) => sc_service::MetricsService::with_prometheus(
+			telemetry.clone(),
+			&prometheus.registry,
+			config.role,
+			&config.network.node_name,
+			&config.impl_version,
+		)?,
+		None => sc_service::MetricsService::new(telemetry.clone()),
+	};
+
+	let tasks = tasks.spawn_handle();
+	let pool_group = Some("transaction-pool");
+	let all_blocks = config.transaction_pool.use_all_block_notifications();
+	tasks.spawn(
+		"txpool-notifications",
+		pool_group,
+		sc_transaction_pool::notification_future(client.clone(), pool.clone(), all_blocks),
+	);
+	tasks.spawn(
+		"on-transaction-imported",
+		pool_group,
+		sc_service::propagate_transaction_notifications(pool.clone(), transactions, telemetry),
+	);
+	tasks.spawn(
+		"telemetry-periodic-send",
+		None,
+		metrics.run(client.clone(), pool.clone(), network.clone(), sync.clone()),
+	);
+	tasks.spawn(
+		"informant",
+		None,
+		sc_informant::build(client.clone(), network.clone(), sync.clone()),
+	);
+	if let Some(prometheus) = config.prometheus_config.clone() {
+		let serve =
+			substrate_prometheus_endpoint::init_prometheus(prometheus.port, prometheus.registry);
+		tasks.spawn("prometheus-endpoint", None, async move {
+			if let Err(error) = serve.await {
+				tracing::error!(
+					"no metrics at {}: {error} See --prometheus-port",
+					prometheus.port
+				);
+			}
+		});
+	}
+	Ok(())
 }

@@ -57,7 +57,8 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
 	impl_version: 1,
 	apis: apis::RUNTIME_API_VERSIONS,
 	transaction_version: 1,
-	system_version: 3,
+	// Light clients of today (smoldot) read 0 and 1 only.
+	system_version: 1,
 };
 
 /// Signature of an extrinsic.
@@ -88,6 +89,7 @@ pub type TxExtension = (
 	frame_system::CheckNonce<Runtime>,
 	frame_system::CheckWeight<Runtime>,
 	pallet_transaction_payment::ChargeTransactionPayment<Runtime>,
+	frame_metadata_hash_extension::CheckMetadataHash<Runtime>,
 	frame_system::WeightReclaim<Runtime>,
 );
 /// Extrinsic.
@@ -104,8 +106,12 @@ pub type Executive = frame_executive::Executive<
 	AllPalletsWithSystem,
 >;
 
+/// Symbol of the token.
+pub const SYMBOL: &str = "ARIA";
+/// Decimals of the token, as wallets show it.
+pub const DECIMALS: u8 = 12;
 /// One token.
-pub const UNIT: Balance = 1_000_000_000_000;
+pub const UNIT: Balance = (10 as Balance).pow(DECIMALS as u32);
 /// A thousandth of a token.
 pub const MILLI_UNIT: Balance = UNIT / 1_000;
 /// A millionth of a token.

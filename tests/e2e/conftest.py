@@ -110,7 +110,7 @@ class DevNode:
         self.argv = [target_dir() / "aria", "node", "--dev", "--base-path", self.base, "--no-telemetry", "--no-mdns"]
         self.argv += ["--rpc-port", self.rpc, "--port", free_port(), "--prometheus-port", self.metrics]
         if model is not None:
-            self.argv += ["--worker", "--model", model, "--api-port", self.api, "--worker-threads", 1]
+            self.argv += ["--worker", "--model", model, "--api-port", self.api, "--threads", 1]
         self.argv += list(extra)
         self.chain = Chain(self.rpc)
         self.start()

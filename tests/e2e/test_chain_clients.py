@@ -11,7 +11,7 @@ import time
 import pytest
 import table
 from conftest import DevNode
-from harness import find_receipt, target_dir
+from harness import find_receipt, free_port, target_dir
 from javascript import package_version, run_script
 
 PACKAGES = {"polkadot-js": ("polkadot.js", "@polkadot/api"), "papi": ("PAPI", "polkadot-api")}
@@ -148,6 +148,38 @@ def test_chain_clients_should_need_no_types_and_the_documents_should_say_so(node
                 cells[feature] = True
         lines.append(table.row(client.name, cells.values()))
     table.should_be_in_the_documents(lines, "e2e-chain-clients.md", "test_chain_clients")
+
+
+def test_signers_that_decode_what_they_sign_should_be_believed(node):
+    """A Ledger, say: it signs the hash of the metadata by which it showed the call."""
+    client = Client("polkadot-js", node)
+    own = client.ask("metadataHash")
+    done = client.ask("attest", metadataHash=own, **attest(client))
+    assert done["failure"] is None and done["states"][-1] == "Finalized", done
+    other = client.refusal("attest", metadataHash="0x" + "11" * 32, **attest(client))
+    assert "bad signature" in other["message"], other
+
+
+# The hash of `System.Number`'s name.
+BLOCK_NUMBER = "0x26aa394eea5630e07c48ae0c9558cef702a5c1b19ab7a04f536c519aca4983ac"
+
+
+def test_light_client_should_follow_the_chain_and_read_it_by_proof(tmp_path):
+    port = free_port()
+    node = DevNode(tmp_path, ["--listen-addr", f"/ip4/127.0.0.1/tcp/{port}/ws"], model=None)
+    try:
+        export = [target_dir() / "aria", "node", "export-chain-spec", "--chain", "dev", "--raw"]
+        specification = tmp_path / "dev.json"
+        specification.write_bytes(subprocess.run(export, check=True, capture_output=True, timeout=60).stdout)
+        address = f"/ip4/127.0.0.1/tcp/{port}/ws/p2p/{node.chain.call('system_localPeerId')}"
+        question = {"key": BLOCK_NUMBER, "call": "AriaApi_stats"}
+        seen = run_script("light.mjs", str(specification), address, json.dumps(question))
+        number = int.from_bytes(bytes.fromhex(seen["value"][2:]), "little")
+        assert number > 0 and node.chain.call("chain_getBlockHash", number) == seen["hash"]
+        assert node.chain.finalized() >= number
+        assert node.chain.call("state_call", "AriaApi_stats", "0x", seen["hash"]) == seen["output"]
+    finally:
+        node.close()
 
 
 def sobriety(node, *arguments):

@@ -1,6 +1,8 @@
 """The node's own JSON-RPC methods: what its worker does, and who may ask."""
 
 import hashlib
+import json
+import socket
 import subprocess
 
 from conftest import DevNode, receipt_of
@@ -118,5 +120,73 @@ def test_node_without_a_worker_should_say_how_to_get_one(tmp_path):
         for method, params in {"workerStatus": [], "complete": [{"prompt": "x"}], "receipts": []}.items():
             told = error(node, f"aria_{method}", *params)
             assert told["code"] == 12001 and "--worker" in told["message"], method
+    finally:
+        node.close()
+
+
+def from_page(node: DevNode, origin: str, method: str, *params) -> dict:
+    """The answer that a web page's program gets."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+    status, answer = http_json("POST", node.chain.url, body, {"origin": origin})
+    assert status == 200, answer
+    return answer
+
+
+def over_websocket(node: DevNode, origin: str | None, method: str, *params) -> dict:
+    """The same over a WebSocket, which browsers let every page open."""
+    with socket.create_connection(("127.0.0.1", node.rpc), timeout=30) as connection:
+        lines = ["GET / HTTP/1.1", f"host: 127.0.0.1:{node.rpc}", "upgrade: websocket", "connection: Upgrade"]
+        lines += ["sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==", "sec-websocket-version: 13"]
+        lines += [f"origin: {origin}"] if origin else []
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        stream = connection.makefile("rb")
+        assert b" 101 " in stream.readline()
+        while stream.readline().strip():
+            pass
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
+        # One short text frame, with a mask of zeros.
+        assert len(body) < 126
+        connection.sendall(bytes([0x81, 0x80 | len(body)]) + bytes(4) + body)
+        _, length = stream.read(2)
+        if length == 126:
+            length = int.from_bytes(stream.read(2), "big")
+        return json.loads(stream.read(length))
+
+
+UNSAFE = {"aria_receipts": [], "aria_complete": [{"prompt": "x"}], "author_rotateKeys": [], "system_peers": []}
+
+
+def test_pages_should_be_denied_what_uses_the_machine_unless_named(tmp_path):
+    node = DevNode(tmp_path, ["--rpc-cors", "https://a.example,https://b.example"])
+    try:
+        node.ready()
+        own = f"http://127.0.0.1:{node.rpc}"
+        for ask in (from_page, over_websocket):
+            for stranger in ("https://evil.example", "http://127.0.0.1:1", "null", "https://polkadot.js.org"):
+                for method, params in UNSAFE.items():
+                    assert ask(node, stranger, method, *params)["error"]["code"] == -32601, (stranger, method)
+                assert "--rpc-cors" in ask(node, stranger, "aria_receipts")["error"]["message"]
+                # What every node of the chain tells everybody.
+                assert ask(node, stranger, "system_chain")["result"] == "ARIA Development"
+            for page in ("https://a.example", "https://b.example", own):
+                assert ask(node, page, "aria_receipts")["result"]["receipts"] == []
+                assert ask(node, page, "system_peers")["result"] == []
+        assert over_websocket(node, None, "aria_receipts")["result"]["receipts"] == []
+    finally:
+        node.close()
+
+
+def test_development_chains_should_name_no_pages_by_themselves(dev_node):
+    dev_node.ready()
+    for ask in (from_page, over_websocket):
+        assert ask(dev_node, "https://evil.example", "aria_receipts")["error"]["code"] == -32601
+        assert ask(dev_node, "https://evil.example", "author_rotateKeys")["error"]["code"] == -32601
+
+
+def test_all_pages_may_be_named(tmp_path):
+    node = DevNode(tmp_path, ["--rpc-cors", "all"])
+    try:
+        node.ready()
+        assert from_page(node, "https://evil.example", "aria_receipts")["result"]["receipts"] == []
     finally:
         node.close()

@@ -44,7 +44,7 @@ pub(crate) use bounds::MAX_BODY;
 pub use error::ApiError;
 pub(crate) use error::CONSENT;
 pub(crate) use generate::{DONE, Running, ask, pieces, whole};
-pub use origins::Origin;
+pub use origins::{Origin, is_own};
 pub(crate) use params::top_p_micro;
 pub use server::serve;
 pub use state::ApiState;

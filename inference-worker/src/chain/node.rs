@@ -130,6 +130,12 @@ impl Chain {
 		}
 	}
 
+	/// Whether it is a chain for development, whose machines may all be one.
+	pub async fn is_for_development(&self) -> Result<bool, ChainError> {
+		let kind = self.request("system_chainType", &[]).await?;
+		Ok(matches!(kind.as_str(), Some("Development" | "Local")))
+	}
+
 	/// The header of a block.
 	pub async fn header(&self, at: H256) -> Result<Header, ChainError> {
 		let at = format!("0x{}", hex::encode(at));

@@ -13,7 +13,7 @@ mod verifier;
 
 use crate::{
 	chain::{Account, Chain, ChainError},
-	p2p::Network,
+	p2p::{self, Network},
 };
 use anyhow::Result;
 use context::{Context, next_block};
@@ -23,8 +23,9 @@ use tokio::sync::watch;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// Serves the chain until dropped, connecting again whenever the connection is lost.
-pub(crate) async fn follow(context: &Context, node: &str, network: &Network) {
+/// Serves the chain until dropped, connecting again whenever the connection is lost; ends only where this machine can't
+/// take part.
+pub(crate) async fn follow(context: &Context, node: &str, network: &Network) -> anyhow::Error {
 	let mut pause = FIRST_RETRY;
 	loop {
 		match Chain::connect(node).await {
@@ -34,6 +35,9 @@ pub(crate) async fn follow(context: &Context, node: &str, network: &Network) {
 				let Err(error) = attend(context, &chain, network).await;
 				context.link.lost();
 				context.set_chain(None);
+				if error.is::<p2p::Unreachable>() {
+					return error;
+				}
 				tracing::warn!("{error:#}; connecting again");
 			}
 			Err(error) => tracing::warn!("waiting for the node at {node}: {error}"),
@@ -45,6 +49,10 @@ pub(crate) async fn follow(context: &Context, node: &str, network: &Network) {
 
 /// Finds out which chain this is, then does what is due there.
 async fn attend(context: &Context, chain: &Chain, network: &Network) -> Result<Infallible> {
+	// On development chains all machines may be one.
+	if !chain.is_for_development().await? {
+		p2p::ensure_reachable(network.address())?;
+	}
 	let origin = loop {
 		match chain.origin().await? {
 			Some(origin) => break origin,

@@ -1,6 +1,10 @@
 //! Openings between workers and verifiers: libp2p over TCP with Noise and Yamux, one request and one answer a stream.
 
 mod codec;
+mod reach;
+
+pub(crate) use reach::is_unspecified;
+pub use reach::{Unreachable, ensure_reachable};
 
 use aria_primitives::opening::{OpeningRequest, OpeningResponse, PROTOCOL};
 use codec::Codec;
@@ -14,6 +18,7 @@ use libp2p::{
 	swarm::{NetworkBehaviour, SwarmEvent},
 	tcp, yamux,
 };
+use reach::is_loopback;
 use std::{collections::HashMap, io::Write, path::Path, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -126,6 +131,28 @@ impl Network {
 		Ok(Self { questions, address })
 	}
 
+	/// The same network, which says that peers reach it at another address.
+	///
+	/// # Errors
+	///
+	/// The address names another peer.
+	pub fn announced_at(mut self, mut address: Multiaddr) -> anyhow::Result<Self> {
+		let me = self.address.iter().last();
+		if let Some(Protocol::P2p(peer)) = address.iter().last() {
+			anyhow::ensure!(
+				me == Some(Protocol::P2p(peer)),
+				"{address} is the address of another peer than {}",
+				self.address
+			);
+			address.pop();
+		}
+		if let Some(me) = me {
+			address.push(me);
+		}
+		self.address = address;
+		Ok(self)
+	}
+
 	/// The address at which peers reach this machine, with `/p2p/`.
 	pub fn address(&self) -> &Multiaddr {
 		&self.address
@@ -158,17 +185,17 @@ impl Network {
 
 /// The address at which the swarm listens: of several, one that others can reach.
 async fn listening(swarm: &mut Swarm<Behaviour>, listen: &Multiaddr) -> anyhow::Result<Multiaddr> {
-	let mut found: Option<Multiaddr> = None;
+	let mut found: Option<(Multiaddr, u8)> = None;
 	let wait = async {
 		loop {
 			match swarm.select_next_some().await {
 				SwarmEvent::NewListenAddr { address, .. } => {
-					let loopback = is_loopback(&address);
-					if found.is_none() || !loopback {
-						found = Some(address);
+					let worth = worth(&address);
+					if found.as_ref().is_none_or(|(_, before)| worth > *before) {
+						found = Some((address, worth));
 					}
-					// An address given in full has one form; "all interfaces" may show the loopback first.
-					if !loopback || is_loopback(listen) {
+					// An address given in full has one form; "all interfaces" shows each of them, in any order.
+					if worth == REACHABLE || !is_unspecified(listen) {
 						return Ok(());
 					}
 				}
@@ -186,15 +213,22 @@ async fn listening(swarm: &mut Swarm<Behaviour>, listen: &Multiaddr) -> anyhow::
 		Err(_) if found.is_some() => {}
 		Err(_) => anyhow::bail!("nothing listens at {listen}"),
 	}
-	found.ok_or_else(|| anyhow::anyhow!("nothing listens at {listen}"))
+	match found {
+		Some((address, _)) => Ok(address),
+		None => anyhow::bail!("nothing listens at {listen}"),
+	}
 }
 
-fn is_loopback(address: &Multiaddr) -> bool {
-	address.iter().any(|part| match part {
-		Protocol::Ip4(ip) => ip.is_loopback(),
-		Protocol::Ip6(ip) => ip.is_loopback(),
-		_ => false,
-	})
+/// The most that [`worth`] gives.
+const REACHABLE: u8 = 2;
+
+/// From how far away an address can be reached.
+fn worth(address: &Multiaddr) -> u8 {
+	match ensure_reachable(address) {
+		Ok(()) => REACHABLE,
+		Err(_) if is_loopback(address) => 0,
+		Err(_) => 1,
+	}
 }
 
 type Asked = oneshot::Sender<Result<OpeningResponse, AskError>>;

@@ -1,6 +1,6 @@
 //! Options of the service.
 
-use crate::{api::Origin, models::ModelChoice};
+use crate::{api::Origin, models::ModelChoice, p2p};
 use anyhow::{Context as _, Result, bail};
 use aria_kernels::I2Block;
 use aria_primitives::work::Roles;
@@ -127,10 +127,12 @@ pub struct ServiceArgs {
 	/// Serve without a chain: receipts are signed and kept, but not committed.
 	#[arg(long)]
 	pub offline: bool,
-	/// The worker's account: a secret phrase or derivation path, or file:PATH of a file that holds one.
+	/// The worker's account: a secret phrase or derivation path, or file:PATH of a file that holds one. A worker in the
+	/// node of a development chain has //Worker if it is not given.
 	#[arg(long, env = "ARIA_WORKER_KEY", hide_env_values = true)]
 	pub worker_key: Option<String>,
-	/// Folder for the journal, the API keys and the network identity [default: ~/.local/share/aria/worker].
+	/// Folder for the journal, the API keys and the network identity [default: ~/.local/share/aria/worker; in a node, the
+	/// folder worker below its base path].
 	#[arg(long)]
 	pub state_dir: Option<PathBuf>,
 	/// Roles to register for.
@@ -156,10 +158,13 @@ pub struct ServiceArgs {
 	/// Memory for the key-value cache of each loaded model, in MiB; never less than one full context takes.
 	#[arg(long, default_value_t = 1024)]
 	pub cache_mib: u64,
-	/// Multiaddress to listen on for verifiers, who fetch openings from it. The address they find is registered on the
-	/// chain, so it must be one that other machines can reach: /ip4/0.0.0.0/tcp/4001 for all of this machine's.
+	/// Multiaddress to listen on for verifiers, who fetch openings from it. Registered on the chain, unless --announce is
+	/// given: other than on development chains, it must be one that other machines can reach.
 	#[arg(long, default_value = "/ip4/127.0.0.1/tcp/0")]
 	pub listen: Multiaddr,
+	/// Multiaddress to register in place of --listen's: where a router or a load balancer takes connections for it.
+	#[arg(long, value_name = "MULTIADDRESS")]
+	pub announce: Option<Multiaddr>,
 	/// Declared power of this machine under full load, in watts: used to estimate energy where it can't be measured.
 	#[arg(long)]
 	pub watts: Option<f64>,
@@ -193,6 +198,7 @@ impl Default for ServiceArgs {
 			listen: Multiaddr::empty()
 				.with(std::net::Ipv4Addr::LOCALHOST.into())
 				.with(libp2p::multiaddr::Protocol::Tcp(0)),
+			announce: None,
 			watts: None,
 			batch_seconds: 2,
 			#[cfg(feature = "fault-injection")]
@@ -237,6 +243,16 @@ impl ServiceArgs {
 		sr25519::Pair::from_string(phrase.trim(), None).map_err(|_| {
 			anyhow::anyhow!("the worker key is not a secret phrase or derivation path")
 		})
+	}
+
+	/// Refuses an address that is given in full and that other machines can't reach. What "all interfaces" amounts to is
+	/// known only once the service listens there.
+	pub fn check_reachable(&self) -> Result<()> {
+		let given = self.announce.as_ref().unwrap_or(&self.listen);
+		if self.announce.is_some() || !p2p::is_unspecified(given) {
+			p2p::ensure_reachable(given)?;
+		}
+		Ok(())
 	}
 
 	pub(super) fn state_dir(&self) -> Result<PathBuf> {

@@ -157,8 +157,7 @@ async fn serve(
 			std::future::pending::<()>().await;
 		}
 		let network = start_network(&args, &dir, context.clone()).await?;
-		follow(&context, &args.node, &network).await;
-		anyhow::Ok(())
+		Err(follow(&context, &args.node, &network).await)
 	};
 	tokio::select! {
 		() = server => Ok(()),
@@ -215,9 +214,12 @@ async fn start_network(args: &ServiceArgs, dir: &Path, context: Arc<Context>) ->
 		let context = context.clone();
 		Box::pin(async move { opener::hand_over(&context, context.chain(), request).await })
 	});
-	let network = Network::start(keypair, args.listen.clone(), answer)
+	let mut network = Network::start(keypair, args.listen.clone(), answer)
 		.await
 		.with_context(|| format!("can't listen on {}", args.listen))?;
+	if let Some(address) = &args.announce {
+		network = network.announced_at(address.clone())?;
+	}
 	tracing::info!("openings at {}", network.address());
 	Ok(network)
 }

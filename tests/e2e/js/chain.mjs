@@ -48,12 +48,14 @@ async function polkadotJs() {
 		},
 		events: async ({ hash }) => (await (await api.at(hash)).query.system.events()).map(name),
 		// Signs, submits, and follows the call until its block is final.
-		async attest({ suri, start, end, microjoules }) {
+		async attest({ suri, start, end, microjoules, metadataHash }) {
 			const call = api.tx.sobriety.attest(start, end, { microjoules, grade: "Estimated" });
 			const pair = await signer(suri);
 			const states = [];
+			// With it as signers do that decode what they sign, such as a Ledger.
+			const options = metadataHash ? { mode: 1, metadataHash } : {};
 			return new Promise((resolve, reject) => {
-				call.signAndSend(pair, ({ status, events, dispatchError }) => {
+				call.signAndSend(pair, options, ({ status, events, dispatchError }) => {
 					states.push(status.type);
 					if (status.isInvalid || status.isDropped) reject(new Error(status.type));
 					if (!status.isFinalized) return;
@@ -65,6 +67,14 @@ async function polkadotJs() {
 					resolve({ states, block: status.asFinalized.toHex(), events: events.map(name), failure });
 				}).catch(reject);
 			});
+		},
+		// What such a signer computes from the metadata: its hash by RFC 78.
+		async metadataHash() {
+			const { merkleizeMetadata } = await import("@polkadot-api/merkleize-metadata");
+			const metadata = (await api.call.metadata.metadataAtVersion(15)).unwrap();
+			const { tokenDecimals, tokenSymbol } = await provider.send("system_properties", []);
+			const merkleized = merkleizeMetadata(metadata.toHex(), { decimals: tokenDecimals, tokenSymbol });
+			return "0x" + Buffer.from(merkleized.digest()).toString("hex");
 		},
 		call: ({ method, params }) => provider.send(method, params),
 		completion: ({ request }) =>
