@@ -8,7 +8,7 @@ mod settings;
 use super::{
 	Encoder, Parts, Tokenizer,
 	bpe::Order,
-	error::{TokenizerError, damaged, large},
+	error::{TokenizerError, damaged, excerpt, large},
 	foreign::Foreign,
 	gguf::divide,
 	pre::{self, Form},
@@ -190,7 +190,7 @@ fn foreign(
 ) -> Result<Tokenizer, TokenizerError> {
 	let (file, kind) = TokenizerFile::head(&source)?;
 	if kind != "BPE" && kind != "Unigram" {
-		return Err(TokenizerError::Model(kind));
+		return Err(TokenizerError::Model(excerpt(kind)));
 	}
 	let encoder = Foreign::new(source)?;
 	let form = if file.mentions("ByteLevel") {
