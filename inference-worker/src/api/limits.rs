@@ -16,14 +16,12 @@ use axum::{
 	response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use std::{sync::Arc, time::Duration};
-use tokio::{
-	sync::Semaphore,
-	time::{Instant, timeout, timeout_at},
-};
+use std::sync::Arc;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Longest body that is read and dropped when it was refused, bytes.
 const MAX_UNREAD: u64 = 4 * MAX_BODY as u64;
+
 /// The length that a request announces for its body.
 fn announced(request: &Request) -> Option<u64> {
 	let length = request.headers().get(header::CONTENT_LENGTH)?;

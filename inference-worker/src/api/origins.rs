@@ -2,7 +2,7 @@
 
 use axum::{
 	extract::Request,
-	http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
+	http::{HeaderName, HeaderValue, Method, StatusCode, uri::Authority},
 	middleware::Next,
 	response::Response,
 };

@@ -1,7 +1,7 @@
 //! A request's way through the engine, whatever its answer looks like.
 
 use super::{
-	ApiError, Served,
+	ApiError,
 	answer::{Answer, Finished},
 	params::Options,
 	shape::{Kind, Logprobs},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
 	metrics::Metrics,
-	models::{engine::SubmitError, events::Events},
+	models::{Served, engine::SubmitError, events::Events},
 };
 use aria_engine::{EngineError, Event, GenerateRequest, TokenEvent, model::Model};
 use axum::{

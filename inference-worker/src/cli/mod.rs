@@ -1,10 +1,8 @@
 //! The command line: every word of `aria-worker`, and of `aria` except `node`.
 
-use crate::service::{I2sBlock, ServiceArgs};
+use crate::service::ServiceArgs;
 use anyhow::Result;
-use aria_engine::model::{Dither, LoadOptions};
-use aria_kernels::{Backend, Isa};
-use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
+use clap::{ArgMatches, FromArgMatches, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
 mod api;

@@ -8,9 +8,9 @@ mod shape;
 
 use super::output;
 use crate::{energy::Meter, service::I2sBlock};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aria_engine::model::{LoadOptions, Model};
-use aria_kernels::{Backend, Isa, Packing};
+use aria_kernels::{Backend, Isa};
 use clap::Args;
 use loaded::Loaded;
 use measure::{Setting, measure};
@@ -19,7 +19,6 @@ use shape::Shape;
 use std::{
 	path::{Path, PathBuf},
 	process::ExitCode,
-	time::Instant,
 };
 
 /// Bytes read to measure the memory's bandwidth: more than any cache holds.

@@ -11,7 +11,7 @@ use crate::paths;
 use anyhow::Result;
 use check::{Check, Status};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Args)]
