@@ -13,6 +13,8 @@ pub(crate) fn run(args: ServiceArgs) -> Result<ExitCode> {
 	tracing_subscriber::fmt()
 		.with_env_filter(filter)
 		.with_ansi(stderr_has_colours())
+		// It reports a log that nobody reads on standard error, and panics when nobody reads that.
+		.log_internal_errors(false)
 		.with_writer(std::io::stderr)
 		.init();
 	let runtime = tokio::runtime::Runtime::new().context("can't start the async runtime")?;

@@ -99,7 +99,7 @@ async fn what_has_no_vector_should_be_refused_by_name() {
 			"context_length_exceeded",
 		),
 		(json!({ "input": [[99_999]] }), "input", "null"),
-		(json!({ "input": [[]] }), "null", "null"),
+		(json!({ "input": [[]] }), "input", "null"),
 		(
 			json!({ "dimensions": 64 }),
 			"dimensions",

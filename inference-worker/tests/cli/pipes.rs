@@ -18,6 +18,13 @@ impl Call {
 	fn command(&self, home: &Path) -> Command {
 		let input = home.join("input");
 		std::fs::write(&input, self.input).unwrap();
+		if self
+			.words
+			.starts_with(&["api", "key", "new"].map(str::to_owned))
+		{
+			// A name is given once.
+			drop(std::fs::remove_dir_all(home.join("keys")));
+		}
 		let mut command = program(home);
 		command.args(&self.words).stdin(File::open(&input).unwrap());
 		command
@@ -97,6 +104,7 @@ fn calls(home: &Path, worker: &Worker) -> Vec<Call> {
 		quiet("model pull nobody/nothing --offline", 2),
 		quiet("model rm nothing --yes", 2),
 		quiet("model verify nothing", 2),
+		quiet("receipt HASH --state-dir nowhere", 2),
 		call("verify RECEIPT --model MODEL", "", 0),
 		call("verify RECEIPT --model MODEL --json", "", 0),
 		call("bench --model MODEL -p 4 -n 2 -r 1 -t 1", "", 0),

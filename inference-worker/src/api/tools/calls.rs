@@ -302,7 +302,8 @@ impl Reader {
 		self.ended = true;
 		while !self.functions.is_empty() && self.step(&mut parts) {}
 		let rest = std::mem::take(&mut self.held);
-		match self.state {
+		// It may be called again, when nothing is held any more.
+		match std::mem::replace(&mut self.state, State::Text) {
 			// Space around calls is nobody's.
 			State::Text if self.calls() > 0 && rest.trim().trim_start_matches(';').is_empty() => {}
 			State::Text | State::Head(_) => self.text(rest, &mut parts),
