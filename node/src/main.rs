@@ -16,6 +16,16 @@ mod rpc;
 mod service;
 mod worker;
 
-fn main() -> sc_cli::Result<std::process::ExitCode> {
-	command::run()
+use std::{io::Write, process::ExitCode};
+
+fn main() -> ExitCode {
+	command::run().unwrap_or_else(|error| {
+		let text = match error {
+			sc_cli::Error::Service(sc_service::Error::Other(text)) => text,
+			error => error.to_string(),
+		};
+		// Where nobody reads it, the exit code says it.
+		drop(writeln!(std::io::stderr(), "Error: {text}"));
+		ExitCode::FAILURE
+	})
 }
