@@ -108,7 +108,8 @@ class DevNode:
         self.rpc, self.api, self.metrics = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.api}"
         self.argv = [target_dir() / "aria", "node", "--dev", "--base-path", self.base, "--no-telemetry", "--no-mdns"]
-        self.argv += ["--rpc-port", self.rpc, "--port", free_port(), "--prometheus-port", self.metrics]
+        self.argv += ["--rpc-port", self.rpc, "--prometheus-port", self.metrics]
+        self.argv += [] if "--listen-addr" in extra else ["--port", free_port()]
         if model is not None:
             self.argv += ["--worker", "--model", model, "--api-port", self.api, "--threads", 1]
         self.argv += list(extra)

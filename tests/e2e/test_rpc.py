@@ -147,10 +147,14 @@ def over_websocket(node: DevNode, origin: str | None, method: str, *params) -> d
         # One short text frame, with a mask of zeros.
         assert len(body) < 126
         connection.sendall(bytes([0x81, 0x80 | len(body)]) + bytes(4) + body)
-        _, length = stream.read(2)
-        if length == 126:
-            length = int.from_bytes(stream.read(2), "big")
-        return json.loads(stream.read(length))
+        while True:
+            kind, length = stream.read(2)
+            if length == 126:
+                length = int.from_bytes(stream.read(2), "big")
+            payload = stream.read(length)
+            # Others are pings.
+            if kind == 0x81:
+                return json.loads(payload)
 
 
 UNSAFE = {"aria_receipts": [], "aria_complete": [{"prompt": "x"}], "author_rotateKeys": [], "system_peers": []}
