@@ -37,10 +37,6 @@ fn verify_bytes(signature: &[u8], message: &[u8], key: &[u8]) -> bool {
 }
 
 #[cfg(any(test, not(feature = "sp-core")))]
-#[cfg_attr(
-	feature = "sp-core",
-	expect(unreachable_pub, reason = "public without the feature")
-)]
 mod bare {
 	use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 	use core::fmt;
