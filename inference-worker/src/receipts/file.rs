@@ -244,7 +244,7 @@ impl ReceiptFile {
 
 /// Replaces the middle token of an answer by another one: the dishonest worker of the end-to-end test.
 #[cfg(feature = "fault-injection")]
-pub fn alter_token(answer: &mut Generation, model: &Model) {
+pub fn alter_token(answer: &mut Generation, model: &aria_engine::model::Model) {
 	let middle = answer.tokens.len() / 2;
 	if let Some(token) = answer.tokens.get_mut(middle) {
 		*token = (*token + 1) % model.config().vocab as u32;
