@@ -32,7 +32,8 @@ use std::sync::Arc;
 /// The key of a receipt; `Authorization` has that of the API.
 const X_ARIA_RECEIPT_KEY: HeaderName = HeaderName::from_static("x-aria-receipt-key");
 
-/// `GET /health`: 503 while the first model is being loaded, and when an engine no longer gets on with its work.
+/// `GET /health`: 503 while the first model is being loaded or the chain has not told of the owner's consent, and when an
+/// engine makes no progress.
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> Response {
 	let (status, word) = match shared.health() {
 		Health::Ready => (StatusCode::OK, "ok"),

@@ -76,9 +76,12 @@ impl Shared {
 		})
 	}
 
-	/// What the engines are doing.
+	/// What the engines are doing. What may not be answered yet is being loaded.
 	pub(crate) fn health(&self) -> Health {
-		self.api.models.health(self.api.limits.stuck)
+		match self.api.models.health(self.api.limits.stuck) {
+			Health::Ready if self.api.consent.is_awaited() => Health::Loading,
+			health => health,
+		}
 	}
 
 	/// When an answer that begins now must have ended.

@@ -132,6 +132,12 @@ impl Consent {
 		Self(RwLock::new((standing, Instant::now())))
 	}
 
+	/// Whether nothing can be answered yet, because the chain has not told, or not taken the first contract yet.
+	pub fn is_awaited(&self) -> bool {
+		let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+		matches!(known.0, Standing::Unknown | Standing::Granting)
+	}
+
 	/// Notes what the chain says now; whether that is something else than before.
 	pub fn set(&self, standing: Standing) -> bool {
 		let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -187,7 +187,7 @@ pub enum Unavailable {
 /// What a worker's engines are doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-	/// Nothing can be answered yet: the first model is being loaded.
+	/// Nothing can be answered yet: the first model is being loaded, or the owner's consent is not known.
 	Loading,
 	/// Requests are answered.
 	Ready,

@@ -168,7 +168,7 @@ fn metrics() {}
 	responses(
 		(status = 200, description = "It can.", body = Health),
 		(status = 403, description = "A web page of another origin asks.", body = Error),
-		(status = 503, description = "Not yet (`loading`), or an engine no longer gets on with its work (`stuck`).", body = Health),
+		(status = 503, description = "Not yet (`loading`), or an engine makes no progress (`stuck`).", body = Health),
 	),
 )]
 fn health() {}
