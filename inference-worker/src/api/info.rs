@@ -191,6 +191,8 @@ pub(super) async fn tokenize(
 			return prompt::chat(conversation(&fields)?, model, usize::MAX);
 		}
 		refused::tokens(&fields)?;
+		// They go with messages; wrong ones are wrong all the same.
+		Tools::read(&fields, Kind::Chat)?;
 		let (name, text) = match (content, prompt) {
 			(Some(text), _) => ("content", text),
 			(None, Some(text)) => ("prompt", text),

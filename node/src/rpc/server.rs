@@ -8,7 +8,7 @@ use forwarded_header_value::ForwardedHeaderValue;
 use hyper::body::Incoming;
 use jsonrpsee::{
 	Methods, RpcModule,
-	core::{BoxError, id_providers::RandomStringIdProvider},
+	core::id_providers::RandomStringIdProvider,
 	server::{
 		HttpRequest, PingConfig, StopHandle, middleware::http::HostFilterLayer,
 		serve_with_graceful_shutdown, stop_channel, ws,
@@ -358,7 +358,7 @@ async fn accept(
 					meter.ws_disconnect(start);
 				});
 			}
-			async move { service.call(request).await.map_err(BoxError::from) }
+			async move { service.call(request).await }
 		});
 		tasks.spawn(serve_with_graceful_shutdown(
 			socket,
