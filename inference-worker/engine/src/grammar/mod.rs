@@ -2,8 +2,8 @@
 //! grammar.
 //!
 //! What a grammar allows is decided by that library's version, which the specification names (docs/numerics.md). Its
-//! own limits bound every step of an answer, and with [`compile`] also the beginning, in units of work that are the
-//! same on every machine. What they leave open is bounded by [`isolated`], in time and memory
+//! own limits bound every step of an answer, and with `compile` also the beginning, in units of work that are the
+//! same on every machine. What they leave open is bounded by `isolated`, in time and memory
 //! (docs/adr/0017-grammars-in-a-process-of-their-own.md).
 
 mod cache;
