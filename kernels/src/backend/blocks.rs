@@ -23,7 +23,7 @@ const _: () = assert!(UNPACK_COLS <= crate::ternary::codes::BLOCK_COLS);
 
 impl Backend {
 	/// Quantises `x`, rows of `cols` activations, one row per token, with a factor for each `block`
-	/// columns: for matrices of which [`TernaryMatrix::block`] says so.
+	/// columns: for matrices of which [`TernaryMatrix::block`](crate::TernaryMatrix::block) says so.
 	///
 	/// # Errors
 	///
