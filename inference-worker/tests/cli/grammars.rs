@@ -1,6 +1,6 @@
 //! Grammars that would keep a program busy without end, or bring it down.
 
-use super::{run, support::synth, text};
+use super::{run, seconds_taken, support::synth, text};
 use std::{fmt::Write, path::Path};
 
 /// What `generate` makes of a grammar: its exit code, and what it complains about.
@@ -25,18 +25,6 @@ fn generate(home: &Path, option: &str, grammar: &str) -> (Option<i32>, String) {
 		],
 	);
 	(output.status.code(), text(&output.stderr).to_owned())
-}
-
-/// Seconds of processors that ended processes have taken: this test's and those below them.
-fn seconds_taken() -> u64 {
-	let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-	// After the name: the state, and 12 more fields before those of waited-for children, in hundredths.
-	let fields = stat.rsplit(')').next().unwrap().split_whitespace();
-	let taken = fields.skip(13).take(2);
-	taken
-		.map(|ticks| ticks.parse::<u64>().unwrap())
-		.sum::<u64>()
-		/ 100
 }
 
 #[test]

@@ -64,6 +64,18 @@ pub(crate) fn feed(mut command: Command, input: impl AsRef<[u8]>) -> Output {
 	child.wait_with_output().unwrap()
 }
 
+/// Seconds of processors that ended processes have taken: this test's and those below them.
+pub(crate) fn seconds_taken() -> u64 {
+	let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+	// After the name: the state, and 12 more fields before those of waited-for children, in hundredths.
+	let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+	let taken = fields.skip(13).take(2);
+	taken
+		.map(|ticks| ticks.parse::<u64>().unwrap())
+		.sum::<u64>()
+		/ 100
+}
+
 pub(crate) fn text(bytes: &[u8]) -> &str {
 	std::str::from_utf8(bytes).unwrap()
 }

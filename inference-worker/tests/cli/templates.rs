@@ -1,6 +1,6 @@
 //! Model files whose chat templates would bring a program down.
 
-use super::{run, support::synth, text};
+use super::{run, seconds_taken, support::synth, text};
 use std::path::Path;
 
 fn infer(home: &Path, template: &str) -> (Option<i32>, String) {
@@ -14,18 +14,6 @@ fn infer(home: &Path, template: &str) -> (Option<i32>, String) {
 		&["infer", "Hello", "--model", path, "--max-tokens", "1"],
 	);
 	(output.status.code(), text(&output.stderr).to_owned())
-}
-
-/// Seconds of processors that ended processes have taken: this test's and those below them.
-fn seconds_taken() -> u64 {
-	let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-	// After the name: the state, and 12 more fields before those of waited-for children, in hundredths.
-	let fields = stat.rsplit(')').next().unwrap().split_whitespace();
-	let taken = fields.skip(13).take(2);
-	taken
-		.map(|ticks| ticks.parse::<u64>().unwrap())
-		.sum::<u64>()
-		/ 100
 }
 
 #[test]
